@@ -1,0 +1,298 @@
+"""The frozen language model that every editor intervenes on: answers, logits, and the states that training starts from.
+
+Knows tokens, layers and the KV cache. Knows no editor, no router, no library and no page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from sola_core.errors import HostError, InvalidInput
+from sola_core.host.architecture import Architecture, architecture_of, linear_shape
+from sola_core.host.intervention import Intervention, Latch, ModuleFunction, Phase, applied, no_grad_parameters
+from sola_core.host.prompt import PromptFormat, PromptIds
+from sola_core.host.stream import Generation, TokenStream
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrefixStates:
+    """What enters layer `layer` for a batch of token rows; independent of every intervention at or above it."""
+
+    layer: int
+    hidden: Tensor  # (batch, n, dim)
+    arguments: tuple[object, ...]  # what the model hands each layer beside the hidden states
+    keywords: Mapping[str, object]
+
+    def rows(self, keep: Tensor) -> PrefixStates:
+        """Return the states of the rows named by `keep`, (k,) int64."""
+        batch = self.hidden.shape[0]
+
+        def pick(value: object) -> object:
+            if batch > 1 and isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == batch:
+                return value[keep]
+            return value
+
+        return PrefixStates(
+            layer=self.layer,
+            hidden=self.hidden[keep],
+            arguments=tuple(pick(a) for a in self.arguments),
+            keywords={name: pick(value) for name, value in self.keywords.items()},
+        )
+
+
+class HostModel:
+    """A causal language model whose parameters nobody writes.
+
+    All work on the model happens one step at a time under `self.lock`, with the step's hooks on; neither the lock nor a hook
+    is ever held while a caller looks at a token, so several answers and a training can go on side by side.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str, fingerprint: str
+    ) -> None:
+        self.architecture: Architecture = architecture_of(str(model.config.model_type))
+        self.format = PromptFormat(tokenizer)
+        self.name, self.fingerprint = name, fingerprint
+        self.lock = threading.Lock()
+        self._model = model
+        no_grad_parameters(model)
+        self.n_layers = len(self._layers())
+        self.hidden_size = int(model.config.hidden_size)
+        self.context_tokens = int(model.config.max_position_embeddings)
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str = "smollm2-135m",
+        device: str = "auto",
+        on_progress: Callable[[str, float | None], None] | None = None,
+    ) -> HostModel:
+        """Load a host by name, hub id or folder; raise HostError children when it cannot be had.
+
+        `device` is auto, cpu, cuda or mps; auto takes CUDA, then MPS, then CPU. bfloat16 on CUDA, float32 elsewhere.
+        """
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        from sola_core.host.sources import fetch_host
+
+        target = _device(device)
+        folder = fetch_host(name_or_path, on_progress=on_progress)
+        dtype = torch.bfloat16 if target.startswith("cuda") else torch.float32
+        tokenizer = AutoTokenizer.from_pretrained(folder.path, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder.path, dtype=dtype, trust_remote_code=False, use_safetensors=True
+        )
+        model.to(target)  # type: ignore[arg-type]
+        return cls(model, tokenizer, name=folder.name, fingerprint=folder.fingerprint)
+
+    @property
+    def device(self) -> str:
+        """Where the parameters are, such as "cpu" or "cuda:0"."""
+        return str(next(self._model.parameters()).device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The compute dtype."""
+        return next(self._model.parameters()).dtype
+
+    def parameters_digest(self) -> str:
+        """Return the hex SHA-256 over the live parameters and buffers, in sorted order of their names."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self._model.state_dict().items()):
+            digest.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype};".encode())
+            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    # ---- prompts -------------------------------------------------------------------------------------------------
+
+    def prompt_ids(self, prompt: str) -> PromptIds:
+        """Return the ids that generation uses for this prompt; raise InvalidInput when they fill the context."""
+        ids = self.format.prompt(prompt)
+        if len(ids.ids) >= self.context_tokens:
+            raise InvalidInput(
+                f"The text has {len(ids.ids):,} tokens; this model reads at most {self.context_tokens:,}. Shorten it."
+            )
+        return ids
+
+    def target_ids(self, target: str) -> list[int]:
+        """Return the ids an edit trains on: the answer, then the end-of-turn token."""
+        return self.format.target(target)
+
+    # ---- modules -------------------------------------------------------------------------------------------------
+
+    def module_name(self, layer: int, part: str = "mlp_output") -> str:
+        """Return the full name of a part of one layer, such as "model.layers.21.mlp.down_proj"."""
+        if not 0 <= layer < self.n_layers:
+            raise HostError(f"Layer {layer} does not exist; this model has layers 0 to {self.n_layers - 1}.")
+        return f"{self.architecture.layers}.{layer}.{getattr(self.architecture, part)}"
+
+    def linear_shape(self, module_name: str) -> tuple[int, int]:
+        """Return (features in, features out) of a linear module."""
+        return linear_shape(self._model.get_submodule(module_name), self.architecture)
+
+    # ---- answers -------------------------------------------------------------------------------------------------
+
+    def stream(
+        self,
+        prompt: str,
+        *,
+        max_new_tokens: int = 48,
+        intervention: Intervention | None = None,
+        ignore_end: bool = False,
+    ) -> TokenStream:
+        """Return an iterator over the pieces of a greedy answer; nothing runs until it is advanced.
+
+        `ignore_end` goes on past the end of the turn (for measuring speed only).
+        """
+        if max_new_tokens < 1:
+            raise InvalidInput(f"An answer needs at least one token, not {max_new_tokens}.")
+        ids = self.prompt_ids(prompt)
+        room = self.context_tokens - len(ids.ids)
+        return TokenStream(self, ids, min(max_new_tokens, room), intervention, ignore_end)
+
+    def generate(
+        self, prompt: str, *, max_new_tokens: int = 48, intervention: Intervention | None = None
+    ) -> Generation:
+        """Return the whole greedy answer."""
+        stream = self.stream(prompt, max_new_tokens=max_new_tokens, intervention=intervention)
+        for _ in stream:
+            pass
+        return stream.generation
+
+    def next_token_logits(self, prompt: str, intervention: Intervention | None = None) -> Tensor:
+        """Return the float32 logits, (vocab,), that the first token of the answer is chosen from."""
+        return self.generation_logits(prompt, 1, intervention)[0]
+
+    def generation_logits(self, prompt: str, steps: int = 16, intervention: Intervention | None = None) -> Tensor:
+        """Return the float32 logits of the first greedy steps, (at most `steps`, vocab); the same code as an answer."""
+        stream = self.stream(prompt, max_new_tokens=steps, intervention=intervention)
+        rows: list[Tensor] = []
+        stream.on_logits = lambda logits: rows.append(logits.float().cpu().clone())
+        for _ in stream:
+            pass
+        return torch.stack(rows)
+
+    @torch.no_grad()
+    def module_input(self, prompt: str, module_name: str) -> Tensor:
+        """Return the input of a module at the last token of the user's text, (dim,) float32.
+
+        Runs the prefill in the shape that an answer uses, and stops as soon as the module is reached.
+        """
+        ids = self.prompt_ids(prompt)
+        rows = ids.ids[None].to(self.device)
+
+        def reached(_: nn.Module, args: tuple[Tensor, ...]) -> None:
+            raise _Reached(args[0][0, ids.last_user].detach().float().cpu())
+
+        with self.lock:
+            handle = self._model.get_submodule(module_name).register_forward_pre_hook(reached)
+            try:
+                self._model(input_ids=rows, use_cache=True, logits_to_keep=1)
+            except _Reached as found:
+                return found.value
+            finally:
+                handle.remove()
+        raise HostError(f"The module {module_name} was never reached.")
+
+    # ---- training ------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def prefix_states(self, rows: Tensor, layer: int) -> PrefixStates:
+        """Run the layers below `layer` on `rows`, (batch, n) int64, and return what enters it.
+
+        Rows of different length are padded on the right: under a causal mask no token sees what comes after it.
+        """
+        found: list[PrefixStates] = []
+
+        def reached(_: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+            found.append(PrefixStates(layer=layer, hidden=args[0], arguments=args[1:], keywords=dict(keywords)))
+            raise _Reached(args[0])
+
+        block = self._layers()[layer]
+        with self.lock:
+            handle = block.register_forward_pre_hook(reached, with_kwargs=True)
+            try:
+                self._model(input_ids=rows.to(self.device), use_cache=False, logits_to_keep=1)
+            except _Reached:
+                return found[0]
+            finally:
+                handle.remove()
+        raise HostError(f"Layer {layer} was never reached.")
+
+    def suffix_logits(
+        self, states: PrefixStates, modules: Mapping[str, ModuleFunction], rows: Tensor, columns: Tensor
+    ) -> Tensor:
+        """Run the layers from `states.layer` up with `modules` on, and return logits at the chosen tokens.
+
+        `rows`, `columns`: (k,) int64, which token of which batch row. Returns (k, vocab). Gradients reach the tensors that
+        `modules` close over. The caller holds the lock (see `step`).
+        """
+        positions = torch.arange(states.hidden.shape[1], device=states.hidden.device)
+        with applied(self._model, modules, positions, "train"):
+            hidden = states.hidden
+            for block in self._layers()[states.layer :]:
+                hidden = block(hidden, *states.arguments, **states.keywords)
+        chosen = self._model.get_submodule(self.architecture.final_norm)(hidden[rows, columns])
+        head: nn.Module = self._model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        logits: Tensor = head(chosen)
+        return logits
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Hold the model for one step of work."""
+        with self.lock:
+            yield
+
+    def _layers(self) -> nn.ModuleList:
+        layers = self._model.get_submodule(self.architecture.layers)
+        assert isinstance(layers, nn.ModuleList)
+        return layers
+
+    @torch.no_grad()
+    def advance(self, ids: Tensor, cache: object, start: int, latch: Latch, last_user: int) -> Tensor:
+        """Run one forward step, (1, n) ids, and return the last position's logits, (vocab,)."""
+        phase: Phase = "prefill" if start == 0 else "decode"
+        ids = ids.to(self.device)
+        positions = torch.arange(start, start + ids.shape[1], device=ids.device)
+        with self.lock, latch.applied(self._model, positions, phase, last_user):
+            output = self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        logits: Tensor = output.logits[0, -1]
+        return logits
+
+
+class _Reached(Exception):  # noqa: N818 - not an error: it ends a forward pass that has gone far enough
+    def __init__(self, value: Tensor) -> None:
+        super().__init__("reached")
+        self.value = value
+
+
+def _device(wanted: str) -> str:
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    kind = wanted.partition(":")[0]
+    if kind not in {"cpu", "cuda", "mps"}:
+        raise InvalidInput(f"Unknown device '{wanted}'. Use auto, cpu, cuda or mps.")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InvalidInput("This machine has no usable CUDA device. Use --device cpu.")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise InvalidInput("This machine has no usable MPS device. Use --device cpu.")
+    return wanted
+
+
+def pad_right(rows: Sequence[Sequence[int]]) -> Tensor:
+    """Return token rows as one (batch, longest) int64 tensor, padded on the right with 0."""
+    longest = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], dtype=torch.int64)

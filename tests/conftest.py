@@ -1,0 +1,57 @@
+"""What all tests share: one thread for tiny models, the real model and a browser for the tests marked so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from sola_core.errors import HostUnavailable
+from sola_core.host.model import HostModel
+from sola_core.host.sources import fetch_encoder
+from sola_core.routing.encoders import TextEncoder
+from tests.chromium import MISSING, find_chromium
+from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport
+
+__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let tiny models run on one thread: more only get in each other's way."""
+    if request.node.get_closest_marker("model"):
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def real_host() -> HostModel:
+    """The default host, fetched once; for tests marked `model`."""
+    try:
+        return HostModel.load("smollm2-135m", "cpu")
+    except HostUnavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def real_encoder() -> TextEncoder:
+    """The default sentence encoder, fetched once; for tests marked `model`."""
+    try:
+        folder = fetch_encoder()
+    except HostUnavailable as error:
+        pytest.skip(str(error))
+    return TextEncoder.load(folder.path, folder.fingerprint)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium; for tests marked `browser`."""
+    found = find_chromium()
+    if found is None:
+        pytest.skip(MISSING)
+    return found
