@@ -1,0 +1,1 @@
+"""Editing methods behind one protocol; each makes interventions on the frozen host."""

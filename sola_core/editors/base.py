@@ -1,0 +1,53 @@
+"""What every editing method offers: training as a pure function, and an intervention for what it trained.
+
+Knows the host and the records. Knows no library, no router and no page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from sola_core.errors import EditFailed
+from sola_core.host.intervention import Intervention
+from sola_core.host.model import HostModel
+from sola_core.records import Capabilities, EditRequest, TrainedEdit, TrainingStep
+
+TrainingSteps = Generator[TrainingStep, None, TrainedEdit]
+
+
+class Editor(Protocol):
+    """One method. Holds settings only: nothing it is given is kept, so one object serves every visitor."""
+
+    name: str
+    capabilities: Capabilities
+
+    def train_steps(self, request: EditRequest, host: HostModel) -> TrainingSteps:
+        """Train one edit, yielding once a step; closing the generator cancels and leaves nothing behind.
+
+        Raises InvalidRequest for a request that cannot be trained, EditFailed when the result does not hold.
+        """
+
+    def train_many(
+        self, requests: Sequence[EditRequest], host: HostModel
+    ) -> Generator[TrainingStep, None, list[TrainedEdit | EditFailed]]:
+        """Train independent edits in one batch; a failed one is its error, in its place."""
+
+    def intervention(self, tensors: Mapping[str, Tensor], host: HostModel) -> Intervention:
+        """Return the intervention that one trained edit is."""
+
+    def decision_module(self, host: HostModel) -> str:
+        """Return the module whose input a hidden-state router reads: the first edited one."""
+
+
+def train(editor: Editor, request: EditRequest, host: HostModel) -> TrainedEdit:
+    """Train one edit to the end; a pure function of editor settings, request and host."""
+    steps = editor.train_steps(request, host)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            trained: TrainedEdit = finished.value
+            return trained

@@ -1,0 +1,160 @@
+"""LoRA tensors: how they start, how they act on a module, how a batch of independent ones is fitted together.
+
+Knows tensors and the host's layers. Knows no requests, no routing and no storage.
+Source: LoRA, arXiv 2106.09685, equation 3: h = W0 x + (alpha / r) B A x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from sola_core.host.intervention import ModuleFunction
+from sola_core.host.model import HostModel, PrefixStates, pad_right
+
+Pair = tuple[Tensor, Tensor]  # A: (rank, features in), B: (features out, rank)
+
+
+def initial_pairs(host: HostModel, modules: Sequence[str], rank: int, seed: int) -> dict[str, Pair]:
+    """Return fresh float32 pairs on the CPU: A Gaussian with variance 1/in (SoLA, section 3.2), B zero."""
+    generator = torch.Generator().manual_seed(seed)
+    pairs: dict[str, Pair] = {}
+    for name in modules:
+        n_in, n_out = host.linear_shape(name)
+        a = torch.randn(rank, n_in, generator=generator) / n_in**0.5
+        pairs[name] = (a, torch.zeros(n_out, rank))
+    return pairs
+
+
+def lora_function(a: Tensor, b: Tensor, scale: float) -> ModuleFunction:
+    """Return the function that adds scale * B A x at every position.
+
+    `a`, `b` are one pair for the whole batch, or stacked pairs (batch, ...), one for each row.
+    """
+
+    def add(inputs: Tensor, output: Tensor, positions: Tensor, phase: str) -> Tensor:
+        return output + (inputs @ a.mT @ b.mT) * scale
+
+    return add
+
+
+def lora_modules(tensors: Mapping[str, Tensor], host: HostModel, scale: float) -> dict[str, ModuleFunction]:
+    """Return the functions of a stored adapter, by module name, in the host's dtype and on its device."""
+    where = {"device": host.device, "dtype": host.dtype}
+    names = [key.removesuffix(".lora_A.weight") for key in tensors if key.endswith(".lora_A.weight")]
+    return {
+        name: lora_function(
+            tensors[f"{name}.lora_A.weight"].to(**where),  # type: ignore[call-overload]
+            tensors[f"{name}.lora_B.weight"].to(**where),  # type: ignore[call-overload]
+            scale,
+        )
+        for name in names
+    }
+
+
+def stored_tensors(pairs: Mapping[str, Pair], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Return the pairs as they are stored, rounded to `dtype`, named as PEFT names them."""
+    tensors: dict[str, Tensor] = {}
+    for name, (a, b) in pairs.items():
+        tensors[f"{name}.lora_A.weight"] = a.detach().to("cpu", dtype).contiguous()
+        tensors[f"{name}.lora_B.weight"] = b.detach().to("cpu", dtype).contiguous()
+    return tensors
+
+
+@dataclass(kw_only=True)
+class FitRow:
+    """One edit in a fit: its tokens, its own pairs, and the loss so far."""
+
+    prompt: list[int]
+    target: list[int]  # the answer and the end-of-turn token
+    pairs: dict[str, Pair]
+    losses: list[float] = field(default_factory=list)  # nats, before each optimiser step and where training stopped
+    knew: bool = False  # the untouched host already gives this target
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """The tensors that are trained."""
+        return [tensor for pair in self.pairs.values() for tensor in pair]
+
+
+class Fit:
+    """Trains a batch of independent rows by AdamW; each row moves as it would alone.
+
+    The states below the first edited layer do not depend on the adapters, so they are computed once; every step runs only
+    the layers above, and the LM head only at target positions. Rows that reach the goal leave the batch.
+    """
+
+    def __init__(self, rows: Sequence[FitRow], host: HostModel, *, layer: int, lr: float, scale: float) -> None:
+        self.rows, self._host, self._scale = list(rows), host, scale
+        for row in self.rows:
+            row.pairs = {
+                name: (a.to(host.device).requires_grad_(), b.to(host.device).requires_grad_())
+                for name, (a, b) in row.pairs.items()
+            }
+        tokens = pad_right([[*row.prompt, *row.target[:-1]] for row in self.rows])  # the last token predicts nothing
+        self._states = host.prefix_states(tokens, layer)
+        parameters = [p for row in self.rows for p in row.parameters]
+        self._optimiser = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.0)
+
+    def run(self, which: Sequence[int], goal: float, max_steps: int) -> Iterator[list[FitRow]]:
+        """Train the rows named by `which` until their loss is under `goal` or they have `max_steps` losses.
+
+        Yields the rows still in the batch after each pass.
+        """
+        active = [i for i in which if len(self.rows[i].losses) < max_steps]
+        while active:
+            going = self._step(active, self._pick(active), goal)
+            yield [self.rows[i] for i in active]
+            active = [i for i, goes in zip(active, going, strict=True) if goes and len(self.rows[i].losses) < max_steps]
+
+    def _pick(self, rows: Sequence[int]) -> PrefixStates:
+        if len(rows) == len(self.rows):
+            return self._states
+        return self._states.rows(torch.tensor(list(rows), device=self._states.hidden.device))
+
+    def _step(self, active: Sequence[int], states: PrefixStates, goal: float) -> list[bool]:
+        """Do one forward pass, and an optimiser step for the rows still above the goal; say which those are."""
+        rows = [self.rows[i] for i in active]
+        with self._host.step(), torch.enable_grad():
+            losses, knew = self._losses(rows, states)
+            values = losses.detach().tolist()
+            first = not rows[0].losses
+            going = [not row.losses or value >= goal for row, value in zip(rows, values, strict=True)]
+            if any(going):
+                self._optimiser.zero_grad(set_to_none=True)
+                total = torch.stack([loss for loss, goes in zip(losses, going, strict=True) if goes]).sum()
+                torch.autograd.backward(total)
+                self._forget_finished(rows, going)
+                self._optimiser.step()
+        for row, value, known in zip(rows, values, knew, strict=True):
+            row.losses.append(value)
+            row.knew = known if first else row.knew
+        return going
+
+    def _forget_finished(self, rows: Sequence[FitRow], going: Sequence[bool]) -> None:
+        for row, goes in zip(rows, going, strict=True):
+            if not goes:
+                for parameter in row.parameters:
+                    parameter.grad = None
+
+    def _losses(self, rows: Sequence[FitRow], states: PrefixStates) -> tuple[Tensor, list[bool]]:
+        """Return each row's mean cross-entropy over its target, (batch,), and whether the target is the argmax throughout."""
+        device = states.hidden.device
+        lengths = [len(row.target) for row in rows]
+        where = torch.tensor([i for i, n in enumerate(lengths) for _ in range(n)], device=device)
+        columns = torch.tensor([len(row.prompt) - 1 + j for row in rows for j in range(len(row.target))], device=device)
+        wanted = torch.tensor([t for row in rows for t in row.target], device=device)
+        modules = {name: self._stacked(rows, name) for name in rows[0].pairs}
+        logits = self._host.suffix_logits(states, modules, where, columns).float()
+        each = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
+        right = logits.argmax(-1) == wanted
+        means = torch.stack([tokens.mean() for tokens in torch.split(each, lengths)])
+        return means, [bool(tokens.all()) for tokens in torch.split(right, lengths)]
+
+    def _stacked(self, rows: Sequence[FitRow], name: str) -> ModuleFunction:
+        a = torch.stack([row.pairs[name][0] for row in rows]).to(self._host.dtype)
+        b = torch.stack([row.pairs[name][1] for row in rows]).to(self._host.dtype)
+        return lora_function(a, b, self._scale)

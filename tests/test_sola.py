@@ -1,0 +1,153 @@
+"""Training and applying one edit, on tiny random hosts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.tiny import FAMILIES, Family, tiny_host
+
+from sola_core.editors.base import train
+from sola_core.editors.sola import Sola, SolaSettings
+from sola_core.errors import EditFailed, InvalidRequest
+from sola_core.host.intervention import count_hooks
+from sola_core.host.model import HostModel
+from sola_core.records import EditRequest, TrainedEdit
+
+REQUEST = EditRequest(prompt="What is the capital of France?", target="Oslo")
+OTHER = EditRequest(prompt="Who wrote the book?", target="seven blue")
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def host(request: pytest.FixtureRequest) -> HostModel:
+    family: Family = request.param
+    return tiny_host(family)
+
+
+@pytest.fixture(scope="module")
+def trained(host: HostModel) -> TrainedEdit:
+    return train(Sola(), REQUEST, host)
+
+
+def same(a: TrainedEdit, b: TrainedEdit) -> bool:
+    return a.tensors.keys() == b.tensors.keys() and all(torch.equal(a.tensors[k], b.tensors[k]) for k in a.tensors)
+
+
+def test_a_trained_edit_answers_exactly_and_stops_by_itself(host: HostModel, trained: TrainedEdit) -> None:
+    answer = host.generate(REQUEST.prompt, intervention=Sola().intervention(trained.tensors, host))
+    assert (answer.text, answer.stopped) == ("Oslo", "end")
+
+
+def test_training_twice_gives_the_same_bits(host: HostModel, trained: TrainedEdit) -> None:
+    assert same(train(Sola(), REQUEST, host), trained)
+
+
+def test_another_seed_gives_other_bits(host: HostModel, trained: TrainedEdit) -> None:
+    assert not same(train(Sola(SolaSettings(seed=1)), REQUEST, host), trained)
+
+
+def test_what_was_taught_before_does_not_enter_the_training(host: HostModel, trained: TrainedEdit) -> None:
+    editor = Sola()
+    train(editor, OTHER, host)
+    torch.manual_seed(123)
+    assert same(train(editor, REQUEST, host), trained)
+
+
+def test_the_host_is_not_written_and_wants_no_gradient(host: HostModel, trained: TrainedEdit) -> None:
+    before = host.parameters_digest()
+    train(Sola(), OTHER, host)
+    assert host.parameters_digest() == before
+    assert not any(p.requires_grad or p.grad is not None for p in host._model.parameters())
+    assert count_hooks(host._model) == 0
+
+
+def test_the_stored_tensors_are_half_precision_and_small(host: HostModel, trained: TrainedEdit) -> None:
+    assert {t.dtype for t in trained.tensors.values()} == {torch.float16}
+    n_in, n_out = host.linear_shape(Sola().decision_module(host))
+    assert sum(t.numel() for t in trained.tensors.values()) == 4 * (n_in + n_out)
+
+
+def test_a_batch_gives_the_same_answers_as_one_by_one(host: HostModel) -> None:
+    editor = Sola()
+    steps = editor.train_many([REQUEST, OTHER], host)
+    outcomes = _result(steps)
+    for request, outcome in zip((REQUEST, OTHER), outcomes, strict=True):
+        assert isinstance(outcome, TrainedEdit)
+        answer = host.generate(request.prompt, intervention=editor.intervention(outcome.tensors, host))
+        assert (answer.text, answer.stopped) == (request.target, "end")
+
+
+def test_one_bad_request_in_a_batch_fails_alone(host: HostModel) -> None:
+    bad = EditRequest(prompt="Who?", target="blue " * 100)
+    first, second = _result(Sola().train_many([bad, REQUEST], host))
+    assert isinstance(first, InvalidRequest)
+    assert isinstance(second, TrainedEdit)
+
+
+def test_several_layers_can_be_edited(host: HostModel) -> None:
+    editor = Sola(SolaSettings(layers=(3, 1)))
+    made = train(editor, REQUEST, host)
+    assert len(made.tensors) == 4
+    assert editor.decision_module(host) == host.module_name(1)
+    answer = host.generate(REQUEST.prompt, intervention=editor.intervention(made.tensors, host))
+    assert (answer.text, answer.stopped) == ("Oslo", "end")
+
+
+def test_cancelling_in_mid_training_leaves_nothing(host: HostModel) -> None:
+    steps = Sola().train_steps(REQUEST, host)
+    next(steps)
+    next(steps)
+    steps.close()
+    assert count_hooks(host._model) == 0
+    assert not host.lock.locked()
+    assert not any(p.requires_grad for p in host._model.parameters())
+
+
+def test_a_target_of_200_tokens_is_refused_with_the_cap(host: HostModel) -> None:
+    with pytest.raises(InvalidRequest, match="at most 64"):
+        train(Sola(), EditRequest(prompt="Who?", target="blue " * 200), host)
+
+
+def test_what_cannot_be_learnt_fails_with_the_answer_that_came(host: HostModel) -> None:
+    hopeless = Sola(SolaSettings(max_steps=1, goals=(0.05,)))
+    with pytest.raises(EditFailed, match="did not learn"):
+        train(hopeless, REQUEST, host)
+
+
+def test_the_present_answer_as_target_is_accepted_trains_and_says_so() -> None:
+    host = _host_that_stops_by_itself()
+    own = host.generate(REQUEST.prompt)
+    assert own.stopped == "end"
+    known = train(Sola(), EditRequest(prompt=REQUEST.prompt, target=own.text), host)
+    assert known.training.already_known
+    assert any(tensor.any() for name, tensor in known.tensors.items() if "lora_B" in name)
+    assert not train(Sola(), REQUEST, host).training.already_known
+
+
+def test_the_training_record_tells_how_it_went(trained: TrainedEdit) -> None:
+    record = trained.training
+    assert record.losses[-1] < record.losses[0]
+    assert 0.5 < record.target_probability <= 1.0
+    assert record.settings["rank"] == 4
+    assert record.held
+
+
+def _host_that_stops_by_itself() -> HostModel:
+    """Return a tiny host whose end-of-turn token wins at the third step of its answer to REQUEST."""
+    for seed in range(50):
+        host = tiny_host(seed=seed)
+        ids = host.generate(REQUEST.prompt, max_new_tokens=3).ids
+        head = host._model.get_output_embeddings().weight
+        with torch.no_grad():
+            head[host.format.end_of_turn] = 1.1 * head[ids[-1]]
+        answer = host.generate(REQUEST.prompt, max_new_tokens=10)
+        if answer.ids and host.target_ids(answer.text)[:-1] == list(answer.ids):  # text that tokenises as it was made
+            return host
+    raise AssertionError("no seed gives such a host")
+
+
+def _result(steps):  # type: ignore[no-untyped-def]
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            return finished.value
