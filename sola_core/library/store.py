@@ -1,0 +1,285 @@
+"""The library: stores edits so that what was acknowledged stays, and what was deleted is gone from the file.
+
+Knows nothing of models, editors or routers; keys are opaque bytes, and an adapter is a set of named tensors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import torch
+
+from sola_core.errors import LibraryBusy, LibraryCorrupt, LibraryError, LibraryFull, UnknownEdit
+from sola_core.library import schema
+from sola_core.library.codec import Facts, decode_facts, decode_tensors, encode_facts, encode_tensors, seal, unseal
+from sola_core.library.digest import edit_digest, state_digest
+from sola_core.library.erasure import fold_log, log_events, pending_erasures
+from sola_core.records import Edit, Erasure, Event, TrainedEdit
+
+_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")  # ids stay in the event log for good, so no text may pass as one
+_EDITS = "SELECT e.id, e.enabled, e.created, c.facts FROM edits e JOIN contents c USING (seq)"
+
+
+class Library:
+    """Edits of one host in one SQLite file, or in memory; open one with `Library.open`.
+
+    All methods may be called from any thread, and several processes may use one file. Each change is one transaction,
+    on the disk before the method returns. Errors: LibraryFull and LibraryBusy leave the library as it was;
+    LibraryCorrupt says that stored bytes are damaged; LibraryError that the file cannot be used.
+    """
+
+    def __init__(self, db: sqlite3.Connection, path: Path | None) -> None:
+        self._db = db
+        self._path = path
+        self._lock = threading.RLock()
+        self._open = True
+        self._edits: tuple[object, tuple[Edit, ...]] | None = None  # with the state of the file they were read at
+        self._digests: dict[str, tuple[tuple[Edit, ...], str]] = {}  # by encoder id, with the edits they are of
+
+    @classmethod
+    def open(cls, path: str | Path, *, host_name: str, host_fingerprint: str) -> Library:
+        """Open the library at `path` (":memory:" for one that ends with the process), or make it.
+
+        Finishes what a killed process left behind. Raises LibraryMismatch when it belongs to another host,
+        LibraryCorrupt when it is no whole library (the file is left as it is), LibraryBusy, LibraryFull, LibraryError.
+        """
+        place = None if str(path) == ":memory:" else Path(path).expanduser().absolute()
+        if place is not None and schema.log_bytes(place):
+            # A killed process left a log. Reading it, SQLite writes unset memory, which can hold texts, to the -shm
+            # file; closing removes both files, and the second opening makes clean ones.
+            schema.connect(place, host_name, host_fingerprint).close()
+        library = cls(schema.connect(place, host_name, host_fingerprint), place)
+        if library.erasing:
+            library.retry_erasure()
+        return library
+
+    @property
+    def path(self) -> Path | None:
+        """Where the library lies; None in memory."""
+        return self._path
+
+    def add(
+        self,
+        trained: TrainedEdit,
+        *,
+        keys: Mapping[str, Sequence[bytes | None]],
+        replace: Sequence[str] = (),
+        edit_id: str | None = None,
+        enabled: bool = True,
+    ) -> Edit:
+        """Store an edit as the one taught last, and delete those named in `replace`, all in one transaction.
+
+        `keys`: encoder id -> one opaque key for each text of `request.key_texts`, None where there is none.
+        Raises UnknownEdit when an edit to replace is not there; nothing is stored then.
+        """
+        if edit_id is not None and not _ID.fullmatch(edit_id):
+            raise LibraryError("An edit id has 1 to 64 letters, digits, '-' or '_'. Leave it out to get a new one.")
+        for encoder_id in keys:
+            _check_count(trained.request.key_texts, keys[encoder_id])
+        digest = edit_digest(trained.request, trained.tensors)
+        facts = seal(encode_facts(Facts(request=trained.request, training=trained.training, digest=digest)))
+        adapter = encode_tensors(trained.tensors)
+        with self._changing() as db:
+            for old in dict.fromkeys(replace):
+                self._drop(old)
+            new = edit_id or self._new_id()
+            if self._has(new):
+                raise LibraryError(f"There is an edit {new} already. Delete it first, or leave the id out.")
+            insert = "INSERT INTO edits (id, enabled, created) VALUES (?, ?, ?)"
+            seq = db.execute(insert, (new, enabled, time.time())).lastrowid
+            db.execute("INSERT INTO contents VALUES (?, ?, ?)", (seq, facts, adapter))
+            for encoder_id, blobs in keys.items():
+                self._insert_keys(new, encoder_id, blobs)
+            log_events(db, "taught", [new])
+            edit = self.get(new)
+        if replace:
+            self.retry_erasure()
+        return edit
+
+    def edits(self) -> tuple[Edit, ...]:
+        """Return all edits in order of teaching."""
+        with self._reading() as db:
+            # the first number tells changes by other processes, the second our own
+            state = (db.execute("PRAGMA data_version").fetchone()[0], db.total_changes)
+            if self._edits is None or self._edits[0] != state:
+                self._edits = (state, tuple(map(_edit, db.execute(f"{_EDITS} ORDER BY seq").fetchall())))
+            return self._edits[1]
+
+    def get(self, edit_id: str) -> Edit:
+        """Return one edit; raise UnknownEdit when there is none of this id."""
+        with self._reading() as db:
+            row = db.execute(f"{_EDITS} WHERE e.id = ?", (edit_id,)).fetchone()
+        if row is None:
+            raise _unknown(edit_id)
+        return _edit(row)
+
+    def tensors(self, edit_id: str) -> dict[str, torch.Tensor]:
+        """Read an edit's adapter from the disk, bit-equal to what was stored; LibraryCorrupt when it no longer is."""
+        with self._reading() as db:
+            query = "SELECT c.facts, c.adapter FROM edits e JOIN contents c USING (seq) WHERE e.id = ?"
+            row = db.execute(query, (edit_id,)).fetchone()
+        if row is None:
+            raise _unknown(edit_id)
+        facts, tensors = decode_facts(unseal(row[0])), decode_tensors(row[1])
+        if edit_digest(facts.request, tensors) != facts.digest:
+            raise LibraryCorrupt(f"The adapter of edit {edit_id} is damaged. Delete the edit and teach it again.")
+        return tensors
+
+    def keys(self, encoder_id: str) -> dict[str, tuple[bytes | None, ...]]:
+        """Return the keys by edit id, in order of teaching; an edit without keys of this encoder is absent."""
+        query = """SELECT e.id, k.key FROM keys k JOIN edits e USING (seq) WHERE k.encoder_id = ?
+            ORDER BY k.seq, k.ordinal"""
+        found: dict[str, tuple[bytes | None, ...]] = {}
+        with self._reading() as db:
+            for edit_id, blob in db.execute(query, (encoder_id,)).fetchall():
+                key = None if blob is None else unseal(blob)
+                found[edit_id] = (*found.get(edit_id, ()), key)
+        return found
+
+    def put_keys(self, edit_id: str, encoder_id: str, keys: Sequence[bytes | None]) -> None:
+        """Store an edit's keys of one encoder, in place of any it had of it; one for each text of its request."""
+        with self._changing() as db:
+            _check_count(self.get(edit_id).request.key_texts, keys)
+            where = "encoder_id = ? AND seq = (SELECT seq FROM edits WHERE id = ?)"
+            db.execute(f"DELETE FROM keys WHERE {where}", (encoder_id, edit_id))
+            self._insert_keys(edit_id, encoder_id, keys)
+
+    def set_enabled(self, edit_id: str, enabled: bool) -> Edit:
+        """Switch an edit on or off; its content is not touched."""
+        with self._changing() as db:
+            if self.get(edit_id).enabled != enabled:
+                db.execute("UPDATE edits SET enabled = ? WHERE id = ?", (enabled, edit_id))
+                log_events(db, "enabled" if enabled else "disabled", [edit_id])
+            return self.get(edit_id)
+
+    def delete(self, edit_id: str) -> Erasure:
+        """Delete an edit; "erased" when no byte of it is left in the library's files, else "erasing".
+
+        It is gone from every answer either way. Another process that is reading can delay the erasure; it is tried
+        again at each delete, when the library is opened or closed, and by `retry_erasure`.
+        """
+        with self._lock:
+            with self._changing():
+                self._drop(edit_id)
+            return "erased" if self.retry_erasure() else "erasing"
+
+    @property
+    def erasing(self) -> bool:
+        """Whether bytes of a deleted edit may still be in the library's files."""
+        with self._reading() as db:
+            return bool(pending_erasures(db))
+
+    def retry_erasure(self) -> bool:
+        """Try to erase what is left of deleted edits; return whether nothing is."""
+        with self._reading() as db:
+            pending = pending_erasures(db)
+            if not fold_log(db, self._path):
+                return not pending
+            if pending:
+                with contextlib.suppress(LibraryBusy, LibraryFull), self._changing():
+                    log_events(db, "erased", sorted(pending & pending_erasures(db)))
+                fold_log(db, self._path)  # for tidiness: the log now holds a page of the event table alone
+            return True
+
+    def events(self) -> tuple[Event, ...]:
+        """Return what happened to the library, oldest first: kind, edit and time, no texts."""
+        with self._reading() as db:
+            rows = db.execute("SELECT number, kind, edit_id, time FROM events ORDER BY number").fetchall()
+        return tuple(Event(number=number, kind=kind, edit_id=edit, time=when) for number, kind, edit, when in rows)
+
+    def state_digest(self, encoder_id: str) -> str:
+        """Return the digest of the present state (see digest.state_digest), computed again only after a change."""
+        with self._lock:
+            edits = self.edits()
+            known = self._digests.get(encoder_id)
+            if known is None or known[0] is not edits:
+                known = self._digests[encoder_id] = (edits, state_digest(edits, encoder_id))
+            return known[1]
+
+    def close(self) -> None:
+        """Finish pending erasure if possible and let go of the file; closing twice does nothing."""
+        with self._lock:
+            if self._open:
+                try:
+                    self.retry_erasure()
+                finally:
+                    self._open = False
+                    self._db.close()
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, schema.speaking(self._path):
+            if not self._open:
+                raise LibraryError("This library is closed. Open it again.")
+            yield self._db
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """Run the block as one transaction: all of it is on the disk afterwards, or, after any error, none."""
+        with self._reading() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:  # a full disk ends the transaction by itself
+                    db.execute("ROLLBACK")
+                fold_log(db, self._path)  # a large transaction writes pages to the log before it ends
+                raise
+
+    def _drop(self, edit_id: str) -> None:
+        if not self._db.execute("DELETE FROM edits WHERE id = ?", (edit_id,)).rowcount:
+            raise _unknown(edit_id)
+        log_events(self._db, "deleted", [edit_id])
+
+    def _insert_keys(self, edit_id: str, encoder_id: str, keys: Sequence[bytes | None]) -> None:
+        insert = "INSERT INTO keys (seq, encoder_id, ordinal, key) SELECT seq, ?, ?, ? FROM edits WHERE id = ?"
+        sealed = [None if key is None else seal(key) for key in keys]
+        self._db.executemany(insert, [(encoder_id, ordinal, key, edit_id) for ordinal, key in enumerate(sealed)])
+
+    def _has(self, edit_id: str) -> bool:
+        return self._db.execute("SELECT 1 FROM edits WHERE id = ?", (edit_id,)).fetchone() is not None
+
+    def _new_id(self) -> str:
+        while True:  # an id names one edit for ever, so those of deleted ones are not given again
+            new = secrets.token_hex(6)
+            if self._db.execute("SELECT 1 FROM events WHERE edit_id = ?", (new,)).fetchone() is None:
+                return new
+
+
+def _edit(row: tuple[str, int, float, bytes]) -> Edit:
+    edit_id, enabled, created, blob = row
+    facts = decode_facts(unseal(blob))
+    return Edit(
+        id=edit_id,
+        request=facts.request,
+        enabled=bool(enabled),
+        created=created,
+        training=facts.training,
+        digest=facts.digest,
+    )
+
+
+def _check_count(texts: Sequence[str], keys: Sequence[bytes | None]) -> None:
+    if len(keys) != len(texts):
+        raise ValueError(f"{len(keys)} keys for {len(texts)} key texts; there must be one for each")
+
+
+def _unknown(edit_id: str) -> UnknownEdit:
+    return UnknownEdit(f"There is no edit {edit_id!r}. It may have been deleted.")
