@@ -2,7 +2,7 @@
 
 Knows nothing of what must be left afterwards. For each statement that SQLite runs during an action, a fresh copy of
 the library is changed by a process of its own that dies as that statement begins; where the action was acknowledged
-before, a file `*.acknowledged` says so. `python -m tests.kill_child FOLDER ACTION`.
+before, a file `*.acknowledged` says so. `python -m tests.kill_child FOLDER` makes FOLDER/ACTION/NUMBER/facts.db.
 """
 
 from __future__ import annotations
@@ -24,25 +24,33 @@ FIRST = trained("Who wrote the first book?", "Ibsen", seed=1)
 SECOND = trained("Where is the SECOND-PROMPT ship?", "SECOND-TARGET", rephrases=("SECOND-REPHRASE?",), seed=2, size=900)
 
 
-def main(folder: Path, action: str) -> None:
-    """Kill a process at each statement of `action`, or at random times for "adding"."""
+def main(folder: Path) -> None:
+    """Kill a process at each statement of each action, and eight that add edits at random times."""
     base = folder / "base.db"
-    if action != "create":
-        with Library.open(base, **HOST) as library:
-            library.add(FIRST, keys=keys_for(FIRST), edit_id="first")
-            if action == "delete":
-                library.add(SECOND, keys=keys_for(SECOND), edit_id="second")
-    if action == "adding":
-        for number in range(8):
-            _kill_after(folder / f"adding-{number}.db", base, random.Random(number).uniform(0.02, 0.12))
-        return
+    with Library.open(base, **HOST) as library:
+        library.add(FIRST, keys=keys_for(FIRST), edit_id="first")
+    for action in ("create", "add", "replace"):
+        _kill_at_each_statement(folder / action, None if action == "create" else base, ACTIONS[action])
+    for number in range(8):
+        seconds = random.Random(number).uniform(0.02, 0.12)
+        _kill_after(seconds, _copied(base, folder / "adding" / str(number)))
+    with Library.open(base, **HOST) as library:
+        library.add(SECOND, keys=keys_for(SECOND), edit_id="second")
+    _kill_at_each_statement(folder / "delete", base, ACTIONS["delete"])
+
+
+def _kill_at_each_statement(folder: Path, base: Path | None, action: Callable[[Path], None]) -> None:
     statement, killed = 0, True
     while killed:
         statement += 1
-        path = folder / f"{action}-{statement:03d}.db"
-        if base.exists():
-            shutil.copy(base, path)
-        killed = _killed_at(statement, path, ACTIONS[action])
+        killed = _killed_at(statement, _copied(base, folder / f"{statement:03d}"), action)
+
+
+def _copied(base: Path | None, folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    if base is not None:
+        shutil.copy(base, folder / "facts.db")
+    return folder / "facts.db"
 
 
 def _create(path: Path) -> None:
@@ -95,8 +103,7 @@ def _die_at(statement: int) -> None:
     sqlite3.connect = connect
 
 
-def _kill_after(path: Path, base: Path, seconds: float) -> None:
-    shutil.copy(base, path)
+def _kill_after(seconds: float, path: Path) -> None:
     child = os.fork()
     if child == 0:
         library = Library.open(path, **HOST)
@@ -110,4 +117,4 @@ def _kill_after(path: Path, base: Path, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]))

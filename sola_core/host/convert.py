@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from sola_core.errors import HostCorrupt, HostUnavailable
+from sola_core.host.quiet import no_bars
 
 REQUIREMENTS = ("gguf", "safetensors", "tokenizers", "torch", "transformers")  # the result may depend on their versions
 
@@ -32,16 +33,17 @@ def convert_gguf(source: Path, out: Path) -> None:
         ) from error
     (gguf,) = source.glob("*.gguf")
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            source,
-            gguf_file=gguf.name,
-            dtype=torch.bfloat16,
-            quantization_config=GgufConfig(dequantize=True),
-            trust_remote_code=False,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=gguf.name, trust_remote_code=False)
-        model.save_pretrained(out)
-        tokenizer.save_pretrained(out)
+        with no_bars():
+            model = AutoModelForCausalLM.from_pretrained(
+                source,
+                gguf_file=gguf.name,
+                dtype=torch.bfloat16,
+                quantization_config=GgufConfig(dequantize=True),
+                trust_remote_code=False,
+            )
+            tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=gguf.name, trust_remote_code=False)
+            model.save_pretrained(out)
+            tokenizer.save_pretrained(out)
     except SafetensorError as error:
         if "No space left" in str(error) or "os error 28" in str(error):
             raise OSError(errno.ENOSPC, "No space left on device") from error

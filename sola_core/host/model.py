@@ -19,6 +19,7 @@ from sola_core.errors import HostError, InvalidInput
 from sola_core.host.architecture import Architecture, architecture_of, linear_shape
 from sola_core.host.intervention import Intervention, Latch, ModuleFunction, Phase, applied, no_grad_parameters
 from sola_core.host.prompt import PromptFormat, PromptIds
+from sola_core.host.quiet import no_bars
 from sola_core.host.stream import Generation, TokenStream
 
 if TYPE_CHECKING:
@@ -89,10 +90,11 @@ class HostModel:
         target = _device(device)
         folder = fetch_host(name_or_path, on_progress=on_progress)
         dtype = torch.bfloat16 if target.startswith("cuda") else torch.float32
-        tokenizer = AutoTokenizer.from_pretrained(folder.path, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder.path, dtype=dtype, trust_remote_code=False, use_safetensors=True
-        )
+        with no_bars():
+            tokenizer = AutoTokenizer.from_pretrained(folder.path, trust_remote_code=False)
+            model = AutoModelForCausalLM.from_pretrained(
+                folder.path, dtype=dtype, trust_remote_code=False, use_safetensors=True
+            )
         model.to(target)  # type: ignore[arg-type]
         return cls(model, tokenizer, name=folder.name, fingerprint=folder.fingerprint)
 
@@ -271,7 +273,7 @@ class HostModel:
         return logits
 
 
-class _Reached(Exception):  # noqa: N818 - not an error: it ends a forward pass that has gone far enough
+class _Reached(Exception):
     def __init__(self, value: Tensor) -> None:
         super().__init__("reached")
         self.value = value
