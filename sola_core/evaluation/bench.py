@@ -1,0 +1,239 @@
+"""The benchmark of the whole system: teach a stream of facts, then ask everything and let the model answer freely.
+
+Knows the session from outside. Nothing is scored before the last fact is taught; nothing is teacher-forced.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sola_core.errors import EditFailed, InvalidInput
+from sola_core.evaluation.datasets import Row
+from sola_core.evaluation.numbers import median, present, share
+from sola_core.evaluation.output import surroundings, table
+from sola_core.evaluation.reversibility import OnStage
+from sola_core.records import Answer, Edit
+from sola_core.session import SolaEditor
+from sola_core.text import normalised_answer
+
+APART = "Forgetfulness"  # mentions the old fact: reported, not counted in `locality`
+NEIGHBOUR = "neighborhood"  # the one kind of negative that may be about another stored subject
+Outcome = Literal["right", "wrong", "missed", "untouched", "false fire"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taught:
+    """What became of one fact while the stream was taught."""
+
+    row_id: str
+    prompt: str
+    target: str
+    edit_id: str | None  # None: it could not be taught
+    seconds: float
+    steps: int
+    failure: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One question, the free-running answer, and how it counts."""
+
+    row_id: str
+    kind: str  # "reliability", "generality", or the kind of a prompt that must stay as it was
+    prompt: str
+    text: str
+    stopped: str
+    good: bool  # exactly the new answer with a natural stop; or, where it must stay, the base model's answer
+    outcome: Outcome  # what the router did, apart from the content
+    wanted: str  # the new answer, or the base model's
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchReport:
+    """Every answer of one run."""
+
+    taught: tuple[Taught, ...]
+    asked: tuple[Asked, ...]
+    dropped: int  # neighbours that contain another taught subject
+    settings: Mapping[str, str | int | bool]
+    surroundings: Mapping[str, str | int]
+    seconds: float
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The flat figures; shares are 0..1 and an absent one is left out."""
+        stay = [a for a in self.asked if a.kind not in {"reliability", "generality"}]
+        own = [a for a in self.asked if a.kind in {"reliability", "generality"}]
+        found: dict[str, float | None] = {
+            "reliability": share(a.good for a in own if a.kind == "reliability"),
+            "generality": share(a.good for a in own if a.kind == "generality"),
+            "locality": share(a.good for a in stay if a.kind != APART),
+        }
+        for kind in dict.fromkeys(a.kind for a in stay):
+            found[f"locality_{kind}"] = share(a.good for a in stay if a.kind == kind)
+        for outcome in ("right", "wrong", "missed"):
+            found[f"router_{outcome}"] = share(a.outcome == outcome for a in own)
+        found["router_false_fire"] = share(a.outcome == "false fire" for a in stay if a.kind != APART)
+        found["edit_seconds_median"] = median([t.seconds for t in self.taught if t.edit_id])
+        found["edits"] = len(self.taught)
+        found["not_taught"] = sum(t.edit_id is None for t in self.taught)
+        return present(found)
+
+    def text(self) -> str:
+        """Return two tables: how answers score, and what the router did."""
+        kinds = list(dict.fromkeys(a.kind for a in self.asked))
+        rows = []
+        for kind in kinds:
+            here = [a for a in self.asked if a.kind == kind]
+            fired = [sum(a.outcome == o for a in here) for o in ("right", "wrong", "missed", "false fire")]
+            good = sum(a.good for a in here)
+            rows.append((kind, len(here), good, f"{good / len(here):.3f}", *fired))
+        headers = ["asked", "prompts", "good", "share", "right edit", "wrong edit", "missed", "false fire"]
+        figures = self.figures
+        lines = [table(headers, rows)]
+        lines += [f"not taught: {t.prompt!r}: {t.failure}" for t in self.taught if t.edit_id is None]
+        if self.dropped:
+            lines.append(f"{self.dropped} neighbours were dropped: they contain another taught subject")
+        speed = f", {figures['edit_seconds_median']:.2f} s each (median)" if "edit_seconds_median" in figures else ""
+        lines.append(f"{len(self.taught)} facts taught{speed}; all in {self.seconds:.0f} s")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Question:
+    row_id: str
+    kind: str
+    prompt: str
+    target: str | None  # None: must stay as the base model answers
+
+
+def bench(
+    editor: SolaEditor,
+    rows: Sequence[Row],
+    *,
+    unrelated: Sequence[Row] = (),
+    bulk: bool = False,
+    tokens: int = 48,
+    on_stage: OnStage | None = None,
+) -> BenchReport:
+    """Teach all rows in their order, then ask all prompts of all rows; `unrelated` are further prompts that must stay.
+
+    `bulk` teaches in batches; `tokens` is the longest answer. Raises InvalidInput when the editor holds edits already.
+    """
+    if editor.edits:
+        raise InvalidInput("The benchmark needs an empty library: edits of before would answer its questions.")
+    show = on_stage or (lambda stage, done, total: None)
+    began = time.perf_counter()
+    taught = _teach_in_batches(editor, rows, show) if bulk else _teach(editor, rows, show)
+    owners = {t.edit_id: t.row_id for t in taught if t.edit_id}
+    questions, dropped = _questions(rows, unrelated)
+    asked = []
+    for done, question in enumerate(questions):
+        show("asking", done, len(questions))
+        asked.append(_ask(editor, question, owners, tokens))
+    show("asking", len(questions), len(questions))
+    return BenchReport(
+        taught=tuple(taught),
+        asked=tuple(asked),
+        dropped=dropped,
+        settings={"router": editor.router_name, "bulk": bulk, "tokens": tokens, "method": editor.method.name},
+        surroundings=surroundings(editor.host),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _teach(editor: SolaEditor, rows: Sequence[Row], show: OnStage) -> list[Taught]:
+    taught = []
+    for done, row in enumerate(rows):
+        show("teaching", done, len(rows))
+        try:
+            taught.append(_taught(row, editor.edit(row.request)))
+        except EditFailed as error:
+            taught.append(_not_taught(row, error))
+    show("teaching", len(rows), len(rows))
+    return taught
+
+
+def _teach_in_batches(editor: SolaEditor, rows: Sequence[Row], show: OnStage) -> list[Taught]:
+    failures: dict[int, EditFailed] = {}
+    show("teaching in batches", 0, len(rows))
+    edits = iter(editor.edit_many([row.request for row in rows], on_failure=failures.__setitem__))
+    show("teaching in batches", len(rows), len(rows))
+    return [
+        _not_taught(row, failures[index]) if index in failures else _taught(row, next(edits))
+        for index, row in enumerate(rows)
+    ]
+
+
+def _taught(row: Row, edit: Edit) -> Taught:
+    return Taught(
+        row_id=row.id,
+        prompt=edit.prompt,
+        target=edit.target,
+        edit_id=edit.id,
+        seconds=edit.seconds,
+        steps=edit.training.steps,
+    )
+
+
+def _not_taught(row: Row, error: EditFailed) -> Taught:
+    target = row.target_new or ""
+    return Taught(
+        row_id=row.id, prompt=row.prompt, target=target, edit_id=None, seconds=0.0, steps=0, failure=str(error)
+    )
+
+
+def _questions(rows: Sequence[Row], unrelated: Sequence[Row]) -> tuple[list[_Question], int]:
+    """Return all questions, and how many neighbours were dropped because another taught subject stands in them."""
+    questions: list[_Question] = []
+    dropped = 0
+    for row in rows:
+        questions.append(_Question(row.id, "reliability", row.prompt, row.target_new))
+        questions += [_Question(row.id, "generality", text, row.target_new) for text in row.rephrases]
+    subjects = {row.subject for row in rows if row.subject}
+    for row in rows:
+        others = subjects - {row.subject}
+        for probe in row.locality:
+            if probe.kind == NEIGHBOUR and any(_contains(probe.prompt, subject) for subject in others):
+                dropped += 1
+            else:
+                questions.append(_Question(row.id, probe.kind, probe.prompt, None))
+    questions += [_Question(row.id, "unrelated", row.prompt, None) for row in unrelated]
+    return questions, dropped
+
+
+def _contains(prompt: str, subject: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(subject)}(?!\w)", prompt, re.IGNORECASE) is not None
+
+
+def _ask(editor: SolaEditor, question: _Question, owners: Mapping[str, str], tokens: int) -> Asked:
+    answer = editor.answer(question.prompt, tokens)
+    if question.target is None:
+        base = editor.base_answer(question.prompt, tokens)
+        good, wanted = answer.text == base.text and answer.stopped == base.stopped, base.text
+    else:
+        same = normalised_answer(answer.text) == normalised_answer(question.target)
+        good, wanted = same and answer.stopped == "end", question.target
+    return Asked(
+        row_id=question.row_id,
+        kind=question.kind,
+        prompt=question.prompt,
+        text=answer.text,
+        stopped=answer.stopped,
+        good=good,
+        outcome=_outcome(question, answer, owners),
+        wanted=wanted,
+    )
+
+
+def _outcome(question: _Question, answer: Answer, owners: Mapping[str, str]) -> Outcome:
+    edit_id = answer.route.edit_id
+    if question.target is None:
+        return "untouched" if edit_id is None else "false fire"
+    if edit_id is None:
+        return "missed"
+    return "right" if owners.get(edit_id) == question.row_id else "wrong"

@@ -1,0 +1,90 @@
+"""The yardstick for teaching speed: the plain PEFT loop that one would write first, full forwards and all.
+
+Knows PEFT and a causal LM of its own; never touches the host that is measured against it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
+
+from sola_core.evaluation.numbers import number, numbers
+from sola_core.host.model import HostModel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainRun:
+    """One edit by the plain loop."""
+
+    seconds: float  # training only: no try, no keys, no storing
+    steps: int  # optimiser steps
+    loss: float  # nats, at the last forward pass
+
+
+class PlainLoop:
+    """LoRA by PEFT on the same layers with the same rank, learning rate and stopping rule as a recorded edit."""
+
+    def __init__(self, model: PreTrainedModel, host: HostModel, settings: Mapping[str, object]) -> None:
+        rank = int(number(settings, "rank"))
+        modules = [host.module_name(int(layer)) for layer in numbers(settings, "layers")]
+        config = LoraConfig(
+            r=rank,
+            lora_alpha=round(rank * number(settings, "scale")),
+            target_modules=modules,
+            fan_in_fan_out=host.architecture.fan_in_fan_out,
+            task_type="CAUSAL_LM",
+        )
+        self._host = host
+        self._model: Any = get_peft_model(model, config)
+        self._model.eval()  # no dropout: the editor trains without it too
+        self._lora: list[Any] = [module for module in self._model.modules() if isinstance(module, LoraLayer)]
+        self._lr = number(settings, "lr")
+        self._goal = numbers(settings, "goals")[0]
+        self._max_steps = int(number(settings, "max_steps"))
+
+    def edit(self, prompt: str, target: str) -> PlainRun:
+        """Train a fresh adapter on one fact and return what it took."""
+        began = time.perf_counter()
+        self._reset()
+        asked, answer = self._host.prompt_ids(prompt).ids.tolist(), self._host.target_ids(target)
+        ids = torch.tensor([asked + answer], device=self._host.device)
+        labels = torch.tensor([[-100] * len(asked) + answer], device=self._host.device)
+        optimiser = torch.optim.AdamW(self._trained(), lr=self._lr, weight_decay=0.0)
+        losses: list[float] = []
+        while True:
+            loss = self._model(input_ids=ids, labels=labels, use_cache=False).loss
+            losses.append(loss.item())
+            if (losses[1:] and losses[-1] < self._goal) or len(losses) >= self._max_steps:
+                break  # as the editor does it: at least one step, and the pass that meets the goal is the last
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+        return PlainRun(seconds=time.perf_counter() - began, steps=len(losses) - 1, loss=losses[-1])
+
+    def _reset(self) -> None:
+        for module in self._lora:
+            module.reset_lora_parameters("default", True)
+
+    def _trained(self) -> Sequence[torch.nn.Parameter]:
+        return [p for p in self._model.parameters() if p.requires_grad]
+
+
+def load_reference(model: str, host: HostModel) -> PreTrainedModel:
+    """Load a second copy of a host's model from its files, in the same dtype and on the same device."""
+    from transformers import AutoModelForCausalLM
+
+    from sola_core.host.sources import fetch_host
+
+    folder = fetch_host(model)
+    copy: Any = AutoModelForCausalLM.from_pretrained(folder.path, dtype=host.dtype, use_safetensors=True)
+    placed: PreTrainedModel = copy.to(host.device)
+    return placed

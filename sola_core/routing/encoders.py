@@ -1,0 +1,119 @@
+"""Turns a text into contextual token vectors with a small sentence encoder, one text at a time on the CPU.
+
+Knows nothing of edits and scores. Batches are avoided on purpose: a text's vectors must not depend on its company.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from sola_core.errors import HostCorrupt
+from sola_core.text import canonical
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from tokenizers import Tokenizer
+    from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedText:
+    """What the encoder makes of one canonical text."""
+
+    text: str  # canonical
+    ids: NDArray[np.int64]  # (n,) vocabulary ids of the content tokens, without [CLS] and [SEP]
+    vectors: NDArray[np.float32]  # (n, dim) last hidden states of the content tokens
+    spans: tuple[tuple[int, int], ...]  # (start, end) of each content token in the text, characters
+    words: tuple[int, ...]  # number of the word that each content token belongs to, 0-based and rising
+    pooled: NDArray[np.float32]  # (dim,) mean over all tokens, [CLS] and [SEP] included, not normalised
+
+
+class TextEncoder:
+    """A BERT-like encoder with its tokenizer: deterministic, safe to share between threads."""
+
+    def __init__(
+        self, model: nn.Module, tokenizer: Tokenizer, *, fingerprint: str, unknown: str = "[UNK]", max_tokens: int = 256
+    ) -> None:
+        self._model = model.eval().float().cpu().requires_grad_(False)
+        self._tokenizer = tokenizer
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._unknown = tokenizer.token_to_id(unknown)
+        self._lock = threading.Lock()
+        self.fingerprint = fingerprint  # hex SHA-256 of the weights
+        self.max_tokens = max_tokens  # the window, special tokens included
+        self.vocab_size = tokenizer.get_vocab_size()
+        self.dim = int(model.config.hidden_size)  # type: ignore[union-attr, arg-type]
+
+    @classmethod
+    def load(cls, folder: Path, fingerprint: str) -> TextEncoder:
+        """Load an encoder from a folder in the sentence-transformers layout (safetensors and tokenizer.json).
+
+        Raises HostCorrupt when the folder holds no such model.
+        """
+        from tokenizers import Tokenizer
+        from transformers import AutoModel
+
+        words = folder / "tokenizer.json"
+        if not words.is_file():
+            raise HostCorrupt(
+                f"The folder {folder} holds no sentence encoder: {words.name} is missing. Fetch it again."
+            )
+        try:
+            tokenizer = Tokenizer.from_file(str(words))
+            model = AutoModel.from_pretrained(folder, use_safetensors=True, local_files_only=True, dtype=torch.float32)
+            window = _window(folder, int(model.config.max_position_embeddings))
+        except (OSError, ValueError, KeyError) as error:
+            raise HostCorrupt(f"The folder {folder} holds no usable sentence encoder. Fetch it again.") from error
+        return cls(model, tokenizer, fingerprint=fingerprint, max_tokens=window)
+
+    def encode(self, text: str) -> EncodedText | None:
+        """Encode the canonical form of `text`; return None when the encoder cannot represent it.
+
+        That is when a token is unknown to its vocabulary, when nothing is left, or when it exceeds the window.
+        """
+        text = canonical(text)
+        with self._lock:
+            found = self._tokenizer.encode(text)
+            ids = np.array(found.ids, dtype=np.int64)
+            content = np.array(found.special_tokens_mask, dtype=bool) == 0
+            if len(ids) > self.max_tokens or not content.any() or (ids[content] == self._unknown).any():
+                return None
+            states = self._states(ids)
+        kept = np.flatnonzero(content).tolist()
+        return EncodedText(
+            text=text,
+            ids=ids[content],
+            vectors=states[content],
+            spans=tuple(found.offsets[i] for i in kept),
+            words=tuple(found.word_ids[i] or 0 for i in kept),
+            pooled=states.mean(axis=0, dtype=np.float64).astype(np.float32),
+        )
+
+    def content_ids(self, text: str) -> list[int]:
+        """Return the vocabulary ids of a text of any length, without special tokens; for counting."""
+        with self._lock:
+            ids: list[int] = self._tokenizer.encode(canonical(text), add_special_tokens=False).ids
+        return ids
+
+    def _states(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        row = torch.from_numpy(ids)[None]
+        with torch.inference_mode():
+            hidden = self._model(input_ids=row, attention_mask=torch.ones_like(row)).last_hidden_state[0]
+        states: NDArray[np.float32] = hidden.numpy().astype(np.float32, copy=True)
+        return states
+
+
+def _window(folder: Path, positions: int) -> int:
+    """Return the window in tokens: the sentence-transformers setting if there is one, never more than the positions."""
+    settings = folder / "sentence_bert_config.json"
+    if not settings.is_file():
+        return positions
+    return min(positions, int(json.loads(settings.read_text(encoding="utf-8"))["max_seq_length"]))
