@@ -1,0 +1,61 @@
+"""SoLA Studio's library: teach a language model facts, route questions to them, take them back bit for bit.
+
+Importing it loads neither a model nor the page; `load_editor` does the first, `app.py` the second.
+"""
+
+from __future__ import annotations
+
+from sola_core.answering import AnswerStream
+from sola_core.errors import (
+    BatchFailed,
+    EditCancelled,
+    EditFailed,
+    HostError,
+    InvalidInput,
+    InvalidRequest,
+    LibraryError,
+    NotReversible,
+    SolaError,
+    UnknownEdit,
+)
+from sola_core.records import (
+    Answer,
+    Candidate,
+    Capabilities,
+    Edit,
+    EditRequest,
+    Event,
+    Route,
+    TrainedEdit,
+    TrainingRecord,
+    TrainingStep,
+)
+from sola_core.session import SolaEditor, load_editor
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "AnswerStream",
+    "BatchFailed",
+    "Candidate",
+    "Capabilities",
+    "Edit",
+    "EditCancelled",
+    "EditFailed",
+    "EditRequest",
+    "Event",
+    "HostError",
+    "InvalidInput",
+    "InvalidRequest",
+    "LibraryError",
+    "NotReversible",
+    "Route",
+    "SolaEditor",
+    "SolaError",
+    "TrainedEdit",
+    "TrainingRecord",
+    "TrainingStep",
+    "UnknownEdit",
+    "load_editor",
+]

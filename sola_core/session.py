@@ -1,0 +1,365 @@
+"""What `load_editor` returns: it routes a prompt, lets the method answer or learn, and commits to the library.
+
+Joins one editor, one router and one library over one host. Knows no page and no method's insides.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
+
+from torch import Tensor
+
+from sola_core.answering import BASE, AnswerStream, Plan
+from sola_core.editors.base import Editor
+from sola_core.editors.sola import Sola, SolaSettings
+from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidRequest
+from sola_core.host.intervention import Intervention
+from sola_core.host.model import HostModel
+from sola_core.library.store import Library
+from sola_core.records import (
+    Answer,
+    Candidate,
+    Edit,
+    EditRequest,
+    Erasure,
+    Event,
+    KeyText,
+    Route,
+    TrainedEdit,
+    TrainingStep,
+)
+from sola_core.routing.router import ROUTERS, Router, make_router
+from sola_core.text import canonical, checked_prompt, checked_request
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sola_core.routing.encoders import TextEncoder
+
+Result = TypeVar("Result")
+OnProgress = Callable[[TrainingStep], None]
+METHODS = ("sola",)
+
+
+def load_editor(
+    method: str = "sola",
+    model: str = "smollm2-135m",
+    router: str = "scope",
+    device: str = "auto",
+    library: str | Path = ":memory:",
+    seed: int = 0,
+    host: HostModel | None = None,
+    encoder: TextEncoder | None = None,
+) -> SolaEditor:
+    """Load a host, a router and a library, and return the editor over them.
+
+    `model` is a known name, a hub id or a local folder; `library` is ":memory:" or a file. `host` and `encoder` share ones
+    already loaded. Raises a SolaError child that says what to do when a part cannot be had.
+    """
+    if method not in METHODS:
+        raise InvalidInput(f"Unknown method '{method}'. Available: {', '.join(METHODS)}.")
+    host = host or HostModel.load(model, device)
+    store = Library.open(library, host_name=host.name, host_fingerprint=host.fingerprint)
+    try:
+        return SolaEditor(
+            method=Sola(SolaSettings(seed=seed)), host=host, library=store, router=router, encoder=encoder
+        )
+    except BaseException:
+        store.close()
+        raise
+
+
+def load_encoder() -> TextEncoder:
+    """Load the sentence encoder that the routers `scope` and `sentence` read texts with."""
+    from sola_core.host.sources import fetch_encoder
+    from sola_core.routing.encoders import TextEncoder
+
+    folder = fetch_encoder()
+    return TextEncoder.load(folder.path, folder.fingerprint)
+
+
+class SolaEditor:
+    """Teach, ask, switch off and take back facts on one frozen host.
+
+    Safe to call from several threads: the state (library and router) changes under one short lock, and the host does one
+    step at a time; nothing is held while a caller reads an answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        method: Editor,
+        host: HostModel,
+        library: Library,
+        router: str = "scope",
+        encoder: TextEncoder | None = None,
+    ) -> None:
+        self.host, self.method, self.capabilities = host, method, method.capabilities
+        self._library = library
+        self._encoder = encoder
+        self._state = threading.RLock()
+        self._router = self._filled_router(router)
+
+    # ---- teaching ------------------------------------------------------------------------------------------------
+
+    def edit(self, request: EditRequest, *, replace: Sequence[str] = (), on_progress: OnProgress | None = None) -> Edit:
+        """Teach one fact and return it, stored; raise EditFailed, and store nothing, when it cannot be learnt.
+
+        `replace` names edits that are deleted in the same transaction.
+        """
+        return _finish(self.edit_steps(request, replace=replace), on_progress)
+
+    def edit_steps(self, request: EditRequest, *, replace: Sequence[str] = ()) -> Generator[TrainingStep, None, Edit]:
+        """Teach one fact step by step; closing the generator before its end leaves no trace of it."""
+        try:
+            request = checked_request(request)
+        except InvalidInput as error:
+            raise InvalidRequest(str(error)) from error
+        for edit_id in replace:
+            self._library.get(edit_id)
+        trained = yield from self.method.train_steps(request, self.host)
+        record = trained.training
+        yield TrainingStep(step=record.steps, total=record.steps, loss=record.losses[-1], stage="storing")
+        return self._store(trained, replace)
+
+    def edit_many(
+        self,
+        requests: Sequence[EditRequest],
+        on_progress: OnProgress | None = None,
+        on_failure: Callable[[int, EditFailed], None] | None = None,
+    ) -> list[Edit]:
+        """Teach many facts in batches and return those that hold, in the order given; each is stored by itself.
+
+        A failed one goes to `on_failure(index, error)`; without it, BatchFailed is raised once the others are stored.
+        """
+        edits: list[Edit] = []
+        failures: dict[int, EditFailed] = {}
+        size = getattr(getattr(self.method, "settings", None), "batch_rows", 16)
+        for start in range(0, len(requests), size):
+            outcomes = _finish(self.method.train_many(requests[start : start + size], self.host), on_progress)
+            for index, outcome in enumerate(outcomes, start):
+                if isinstance(outcome, EditFailed):
+                    failures[index] = outcome
+                    if on_failure is not None:
+                        on_failure(index, outcome)
+                else:
+                    edits.append(self._store(outcome))
+        if failures and on_failure is None:
+            raise BatchFailed(edits, failures)
+        return edits
+
+    # ---- asking --------------------------------------------------------------------------------------------------
+
+    def answer(self, prompt: str, max_new_tokens: int = 48) -> Answer:
+        """Answer with the edit that the router chooses, or with the untouched model."""
+        return self.stream(prompt, max_new_tokens).drain()
+
+    def base_answer(self, prompt: str, max_new_tokens: int = 48) -> Answer:
+        """Answer with the untouched model."""
+        return self.base_stream(prompt, max_new_tokens).drain()
+
+    def stream(self, prompt: str, max_new_tokens: int = 48, *, ignore_end: bool = False) -> AnswerStream:
+        """Return an iterator over the pieces of an answer; its route is decided once and holds to the end."""
+        request = self._plan(prompt)
+        tokens = self.host.stream(
+            prompt, max_new_tokens=max_new_tokens, intervention=request.intervention, ignore_end=ignore_end
+        )
+        return AnswerStream(tokens, request)
+
+    def base_stream(self, prompt: str, max_new_tokens: int = 48, *, ignore_end: bool = False) -> AnswerStream:
+        """Return an iterator over the pieces of the untouched model's answer."""
+        checked_prompt(prompt)
+        tokens = self.host.stream(prompt, max_new_tokens=max_new_tokens, ignore_end=ignore_end)
+        return AnswerStream(tokens, Plan(BASE, None))
+
+    def next_token_logits(self, prompt: str) -> Tensor:
+        """Return the float32 logits, (vocab,), of the first token, with the routed edit applied."""
+        return self.host.next_token_logits(prompt, self._plan(prompt).intervention)
+
+    def generation_logits(self, prompt: str, steps: int = 16) -> Tensor:
+        """Return the float32 logits of the first greedy steps, (at most `steps`, vocab), with the routed edit applied."""
+        return self.host.generation_logits(prompt, steps, self._plan(prompt).intervention)
+
+    def base_generation_logits(self, prompt: str, steps: int = 16) -> Tensor:
+        """Return the same of the untouched model."""
+        return self.host.generation_logits(checked_prompt(prompt), steps)
+
+    # ---- routing -------------------------------------------------------------------------------------------------
+
+    def route(self, prompt: str) -> Route:
+        """Return the route that `answer` would take now."""
+        prompt = checked_prompt(prompt)
+        activation = self._activation(prompt)
+        with self._state:
+            return self._router.route(prompt, activation)
+
+    def scores(self, prompt: str) -> tuple[Candidate, ...]:
+        """Return the score of every stored edit for this prompt, best first."""
+        prompt = checked_prompt(prompt)
+        activation = self._activation(prompt)
+        with self._state:
+            return self._router.scores(prompt, activation)
+
+    def embed(self, text: str) -> np.ndarray:
+        """Return the vector that the map draws for a text, (dim,) float32."""
+        return self._router.embed(checked_prompt(text))
+
+    @property
+    def router_name(self) -> str:
+        """The router in use: hidden, sentence or scope."""
+        return self._router.name
+
+    def use_router(self, name: str) -> None:
+        """Route with another router from now on; keys that it lacks are made from the edits' texts."""
+        while True:
+            before = self.edits
+            router = self._filled_router(name)
+            with self._state:
+                if self.edits == before:
+                    self._router = router
+                    return
+
+    # ---- the edits -----------------------------------------------------------------------------------------------
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """All edits, in order of teaching."""
+        return self._library.edits()
+
+    def equal_edits(self, prompt: str) -> tuple[Edit, ...]:
+        """Return the edits, on or off, with a key equal to this prompt; the newest first."""
+        wanted = canonical(prompt)
+        return tuple(e for e in reversed(self.edits) if wanted in map(canonical, e.request.key_texts))
+
+    def covered_by(self, edit_id: str) -> tuple[str, ...]:
+        """Return the enabled later edits that answer this edit's own prompt in its place."""
+        edit = self._library.get(edit_id)
+        order = [e.id for e in self.edits]
+        later = set(order[order.index(edit_id) + 1 :])
+        return tuple(e.id for e in self.equal_edits(edit.prompt) if e.enabled and e.id in later)
+
+    def set_enabled(self, edit_id: str, enabled: bool) -> Edit:
+        """Switch an edit on or off; raise UnknownEdit for an id this library does not hold."""
+        with self._state:
+            edit = self._library.set_enabled(edit_id, enabled)
+            self._router.set_enabled(edit_id, enabled)
+            return edit
+
+    def delete(self, edit_id: str) -> Erasure:
+        """Delete an edit for ever; say whether its text is already gone from the disk ("erased") or still going."""
+        with self._state:
+            erasure = self._library.delete(edit_id)
+            self._router.remove(edit_id)
+            return erasure
+
+    @property
+    def erasing(self) -> bool:
+        """True while the text of a deleted edit is not yet gone from the disk."""
+        return self._library.erasing
+
+    def retry_erasure(self) -> bool:
+        """Try again to clear deleted texts from the disk; return True when nothing is left."""
+        return self._library.retry_erasure()
+
+    def events(self) -> tuple[Event, ...]:
+        """Return what was done here: kinds, ids and times, no texts."""
+        return self._library.events()
+
+    @property
+    def state_digest(self) -> str:
+        """Hex SHA-256 of the edits that are stored, independent of how this state was reached."""
+        with self._state:
+            return self._library.state_digest(self._router.encoder_id)
+
+    def close(self) -> None:
+        """Close the library; the editor cannot be used afterwards."""
+        self._library.close()
+
+    def __enter__(self) -> SolaEditor:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---- helpers in the order of use -----------------------------------------------------------------------------
+
+    def _filled_router(self, name: str) -> Router:
+        if name != "hidden" and name in ROUTERS and self._encoder is None:
+            self._encoder = load_encoder()
+        router = make_router(
+            name, encoder=self._encoder, read_state=self._read_state, host_fingerprint=self.host.fingerprint
+        )
+        known = self._library.keys(router.encoder_id)
+        for edit in self._library.edits():
+            if edit.id not in known:
+                keys = router.encode(_key_texts(edit.request))
+                self._library.put_keys(edit.id, router.encoder_id, keys)
+                known[edit.id] = tuple(keys)
+            router.add(edit.id, edit.request.key_texts, known[edit.id], edit.enabled)
+        return router
+
+    def _read_state(self, text: str) -> Tensor:
+        return self.host.module_input(text, self.method.decision_module(self.host))
+
+    def _store(self, trained: TrainedEdit, replace: Sequence[str] = ()) -> Edit:
+        texts = _key_texts(trained.request)
+        while True:
+            router = self._router
+            keys = router.encode(texts)  # outside the lock: a hidden-state key needs the host
+            with self._state:
+                if router is not self._router:  # switched meanwhile: its keys are other ones
+                    continue
+                edit = self._library.add(trained, keys={router.encoder_id: keys}, replace=replace)
+                for old in replace:
+                    router.remove(old)
+                router.add(edit.id, edit.request.key_texts, keys, edit.enabled)
+                return edit
+
+    def _activation(self, prompt: str) -> Tensor | None:
+        """Return the host's state for a router that reads it and has something to compare it with."""
+        hidden = self._router.reads == "hidden" and self._router.any_enabled
+        return self._read_state(prompt) if hidden else None
+
+    def _plan(self, prompt: str) -> Plan:
+        """Decide the route now, or leave the decision to the edited layer when the router reads hidden states."""
+        prompt = checked_prompt(prompt)
+        with self._state:
+            if self._router.reads == "text" or not self._router.any_enabled:
+                return self._decided(prompt, None)
+        plan = Plan(BASE, None)
+
+        def decide(row: int, activation: Tensor) -> Intervention | None:
+            with self._state:
+                decided = self._decided(prompt, activation.cpu())
+            plan.route, modules = decided.route, decided.intervention
+            return modules
+
+        plan.intervention = Intervention(decides_in=self.method.decision_module(self.host), decide=decide)
+        return plan
+
+    def _decided(self, prompt: str, activation: Tensor | None) -> Plan:
+        route = self._router.route(prompt, activation)
+        if route.edit_id is None:
+            return Plan(route, None)
+        return Plan(route, self.method.intervention(self._library.tensors(route.edit_id), self.host))
+
+
+def _key_texts(request: EditRequest) -> list[KeyText]:
+    return [KeyText(text=text, subject=request.subject) for text in request.key_texts]
+
+
+def _finish(steps: Generator[TrainingStep, None, Result], on_progress: OnProgress | None) -> Result:
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as finished:
+            result: Result = finished.value
+            return result
+        if on_progress is not None:
+            on_progress(step)
