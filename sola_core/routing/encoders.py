@@ -5,7 +5,6 @@ Knows nothing of edits and scores. Batches are avoided on purpose: a text's vect
 
 from __future__ import annotations
 
-import json
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +57,8 @@ class TextEncoder:
 
         Raises HostCorrupt when the folder holds no such model.
         """
+        from sentence_transformers import SentenceTransformer
         from tokenizers import Tokenizer
-        from transformers import AutoModel
 
         words = folder / "tokenizer.json"
         if not words.is_file():
@@ -68,8 +67,12 @@ class TextEncoder:
             )
         try:
             tokenizer = Tokenizer.from_file(str(words))
-            model = AutoModel.from_pretrained(folder, use_safetensors=True, local_files_only=True, dtype=torch.float32)
-            window = _window(folder, int(model.config.max_position_embeddings))
+            whole = SentenceTransformer(
+                str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
+            )
+            model = whole[0].auto_model
+            positions = int(model.config.max_position_embeddings)
+            window = min(int(whole.max_seq_length or positions), positions)
         except (OSError, ValueError, KeyError) as error:
             raise HostCorrupt(f"The folder {folder} holds no usable sentence encoder. Fetch it again.") from error
         return cls(model, tokenizer, fingerprint=fingerprint, max_tokens=window)
@@ -109,11 +112,3 @@ class TextEncoder:
             hidden = self._model(input_ids=row, attention_mask=torch.ones_like(row)).last_hidden_state[0]
         states: NDArray[np.float32] = hidden.numpy().astype(np.float32, copy=True)
         return states
-
-
-def _window(folder: Path, positions: int) -> int:
-    """Return the window in tokens: the sentence-transformers setting if there is one, never more than the positions."""
-    settings = folder / "sentence_bert_config.json"
-    if not settings.is_file():
-        return positions
-    return min(positions, int(json.loads(settings.read_text(encoding="utf-8"))["max_seq_length"]))
