@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.tiny import FAMILIES, Family, tiny_host, tiny_tokenizer
 
 from sola_core.errors import HostError, InvalidInput
 from sola_core.host.architecture import architecture_of
 from sola_core.host.intervention import Intervention, count_hooks
 from sola_core.host.model import HostModel, pad_right
 from sola_core.host.prompt import PromptFormat, TextPieces
+from tests.tiny import FAMILIES, Family, tiny_host, tiny_tokenizer
 
 PROMPT = "What is the capital of France?"
 

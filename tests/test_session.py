@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.tiny import FAMILIES, tiny_encoder, tiny_host
 
 from sola_core import (
     BatchFailed,
@@ -24,6 +23,8 @@ from sola_core.host.intervention import count_hooks
 from sola_core.host.model import HostModel
 from sola_core.records import TrainingStep
 from sola_core.routing.encoders import TextEncoder
+from tests.tiny import FAMILIES, tiny_host
+from tests.tiny_encoder import tiny_encoder
 
 FRANCE = EditRequest(prompt="What is the capital of France?", target="Oslo")
 BOOK = EditRequest(prompt="Who wrote the book?", target="seven blue", rephrases=("The author of the book is",))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.tiny import FAMILIES, Family, tiny_host
 
 from sola_core.editors.base import train
 from sola_core.editors.sola import Sola, SolaSettings
@@ -12,6 +11,7 @@ from sola_core.errors import EditFailed, InvalidRequest
 from sola_core.host.intervention import count_hooks
 from sola_core.host.model import HostModel
 from sola_core.records import EditRequest, TrainedEdit
+from tests.tiny import FAMILIES, Family, tiny_host
 
 REQUEST = EditRequest(prompt="What is the capital of France?", target="Oslo")
 OTHER = EditRequest(prompt="Who wrote the book?", target="seven blue")

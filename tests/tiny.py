@@ -1,4 +1,4 @@
-"""Tiny random-weight hosts of two families, and a tiny encoder, built in code in a fraction of a second; no file, no network.
+"""Tiny random-weight hosts of two families, built in code in a fraction of a second; no file, no network.
 
 Knows transformers' configurations and nothing of what the tests do with the models.
 """
@@ -8,12 +8,10 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
-from tokenizers.models import BPE, WordPiece
-from tokenizers.trainers import BpeTrainer, WordPieceTrainer
+from tokenizers import Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
 from transformers import (
-    BertConfig,
-    BertModel,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
@@ -23,7 +21,6 @@ from transformers import (
 )
 
 from sola_core.host.model import HostModel
-from sola_core.routing.encoders import TextEncoder
 
 Family = Literal["llama", "gpt2"]
 FAMILIES: tuple[Family, ...] = ("llama", "gpt2")
@@ -77,44 +74,6 @@ def tiny_host(family: Family = "llama", *, seed: int = 0) -> HostModel:
     tokenizer = tiny_tokenizer(chat=family == "llama")
     model = tiny_model(family, len(tokenizer), seed=seed)
     return HostModel(model, tokenizer, name=f"tiny-{family}", fingerprint=f"tiny-{family}-{seed}")
-
-
-def tiny_encoder(*, seed: int = 0) -> TextEncoder:
-    """Return a random BERT of one layer that reads ASCII; 384 wide, as the shipped tables of the `scope` router want it."""
-    tokenizer = _word_pieces()
-    config = BertConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=384,
-        num_hidden_layers=1,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=256,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = BertModel(config, add_pooling_layer=False)
-    return TextEncoder(model, tokenizer, fingerprint=f"tiny-encoder-{seed}")
-
-
-def _word_pieces() -> Tokenizer:
-    """Return a lower-casing WordPiece tokenizer; a word with a character that is not printable ASCII is [UNK]."""
-    core = Tokenizer(WordPiece(unk_token="[UNK]"))
-    core.normalizer = normalizers.BertNormalizer(lowercase=True)
-    core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    characters = [chr(code) for code in range(33, 127)]
-    trainer = WordPieceTrainer(
-        vocab_size=500,
-        special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]"],
-        initial_alphabet=characters,
-        show_progress=False,
-    )
-    doubled = " ".join(c + c for c in characters)  # so that each also has its piece for the inside of a word
-    core.train_from_iterator([*_SENTENCES, doubled], trainer)
-    ends = [(name, core.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
-    core.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
-    return core
 
 
 def _llama(vocabulary: int) -> LlamaConfig:

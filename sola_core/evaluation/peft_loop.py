@@ -6,6 +6,7 @@ Knows PEFT and a causal LM of its own; never touches the host that is measured a
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ class PlainRun:
     """One edit by the plain loop."""
 
     seconds: float  # training only: no try, no keys, no storing
+    try_seconds: float  # asking once afterwards, as an editor does before it stores
     steps: int  # optimiser steps
     loss: float  # nats, at the last forward pass
 
@@ -43,8 +45,10 @@ class PlainLoop:
             fan_in_fan_out=host.architecture.fan_in_fan_out,
             task_type="CAUSAL_LM",
         )
-        self._host = host
-        self._model: Any = get_peft_model(model, config)
+        self._host, self._settings = host, settings
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # PEFT's own, about transformers' next version
+            self._model: Any = get_peft_model(model, config)
         self._model.eval()  # no dropout: the editor trains without it too
         self._lora: list[Any] = [module for module in self._model.modules() if isinstance(module, LoraLayer)]
         self._lr = number(settings, "lr")
@@ -68,7 +72,22 @@ class PlainLoop:
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
-        return PlainRun(seconds=time.perf_counter() - began, steps=len(losses) - 1, loss=losses[-1])
+        trained = time.perf_counter()
+        self._try(ids[:, : len(asked)], len(answer) - 1 + int(number(self._settings, "extra_try_tokens")))
+        tried = time.perf_counter()
+        return PlainRun(seconds=trained - began, try_seconds=tried - trained, steps=len(losses) - 1, loss=losses[-1])
+
+    @torch.no_grad()
+    def _try(self, prompt: torch.Tensor, tokens: int) -> None:
+        ends = sorted(self._host.format.end_ids)
+        self._model.generate(
+            input_ids=prompt,
+            attention_mask=torch.ones_like(prompt),
+            max_new_tokens=tokens,
+            do_sample=False,
+            eos_token_id=ends,
+            pad_token_id=ends[0],
+        )
 
     def _reset(self) -> None:
         for module in self._lora:

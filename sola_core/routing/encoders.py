@@ -70,8 +70,8 @@ class TextEncoder:
             whole = SentenceTransformer(
                 str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
             )
-            model = whole[0].auto_model
-            positions = int(model.config.max_position_embeddings)
+            model: nn.Module = whole[0].auto_model  # type: ignore[assignment]
+            positions = int(whole[0].auto_model.config.max_position_embeddings)  # type: ignore[union-attr, arg-type]
             window = min(int(whole.max_seq_length or positions), positions)
         except (OSError, ValueError, KeyError) as error:
             raise HostCorrupt(f"The folder {folder} holds no usable sentence encoder. Fetch it again.") from error

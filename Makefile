@@ -1,0 +1,50 @@
+# Every target sets itself up in $(VENV) with the versions that are tested; nothing else is needed but Python 3.11 or newer.
+PYTHON ?= python3
+VENV ?= .venv
+PIP_ARGS ?=
+ARGS ?=
+
+PY := $(VENV)/bin/python
+RUN_READY := $(VENV)/.ready-run
+DEV_READY := $(VENV)/.ready-dev
+
+.PHONY: run test check lint fast bench clean help
+
+help:
+	@echo "make run [ARGS='--port 7861']   open the page"
+	@echo "make check                      formatting, lint, types and the fast tests"
+	@echo "make test                       all tests, with the real model and a real browser"
+	@echo "make bench                      speed of edits and answers, as ratios measured in one run"
+
+run: $(RUN_READY)
+	$(PY) app.py $(ARGS)
+
+check: lint fast
+
+lint: $(DEV_READY)
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+fast: $(DEV_READY)
+	$(PY) -m pytest -m "not model and not browser and not gpu" $(ARGS)
+
+test: $(DEV_READY)
+	@$(PY) -m tests.chromium
+	$(PY) -m pytest -m "not gpu" $(ARGS)
+
+bench: $(RUN_READY)
+	$(PY) -m sola_core speed $(ARGS)
+
+$(RUN_READY): requirements.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet $(PIP_ARGS) -c constraints.txt -r requirements.txt
+	touch $@
+
+$(DEV_READY): $(RUN_READY) requirements-dev.txt
+	$(PY) -m pip install --quiet $(PIP_ARGS) -c constraints.txt -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

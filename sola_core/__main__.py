@@ -1,0 +1,143 @@
+"""The command line: `python -m sola_core COMMAND`. Reads flags, runs one command, turns a SolaError into one line.
+
+Knows the names of the commands and their flags; what they do is in `commands` and `measure`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from sola_core.errors import SolaError
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0, 1 (a check failed), 2 (an error that is explained), 130 (Ctrl-C)."""
+    args = parser().parse_args(arguments)
+    try:
+        run: Run = getattr(import_module(args.module), args.function)
+        return run(args)
+    except SolaError as error:
+        print(f"sola: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("sola: stopped.", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="python -m sola_core", description="Teach a language model facts, and take them back."
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_library_commands(commands)
+    _add_measurements(commands)
+    return top
+
+
+Commands = argparse._SubParsersAction  # the type has no public name
+
+
+def _add_library_commands(commands: Commands[argparse.ArgumentParser]) -> None:
+    edit = _command(commands, "edit", "teach one fact and store it", library=True)
+    edit.add_argument("prompt", help="the question or the beginning of a sentence")
+    edit.add_argument("target", help="the new answer")
+    edit.add_argument("--subject", help="what the fact is about")
+    edit.add_argument(
+        "--rephrase", action="append", default=[], metavar="TEXT", help="another wording; may be repeated"
+    )
+    edit.add_argument("--replace", action="append", default=[], metavar="ID", help="delete this edit in the same step")
+    ask = _command(commands, "ask", "answer with the edits and with the untouched model", library=True)
+    ask.add_argument("question")
+    ask.add_argument("--tokens", type=int, default=128, help="the longest answer (default 128)")
+    _command(commands, "edits", "list the stored edits", library=True)
+    toggle = _command(commands, "toggle", "switch an edit on or off", library=True)
+    toggle.add_argument("edit_id", metavar="ID")
+    toggle.add_argument("state", nargs="?", choices=("on", "off"), help="without it, the other of the two")
+    delete = _command(commands, "delete", "delete edits for ever", library=True)
+    delete.add_argument("edit_id", metavar="ID", nargs="+")
+    serve = commands.add_parser("serve", help="open the page", description="Open the page.")
+    serve.set_defaults(module="sola_core.commands", function="serve")
+    serve.add_argument("--library", metavar="FILE", help="keep the edits in this file, for you alone on this computer")
+    serve.add_argument("--host", help="address to serve on (default: 127.0.0.1, this computer only)")
+    serve.add_argument("--port", type=int, help="port to serve on (default: the first free one from 7860)")
+    _add_host_flags(serve)
+
+
+def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
+    prove = _measurement(commands, "prove", "prove that edits can be taken back, bit by bit")
+    prove.add_argument("--edits", type=int, default=20, metavar="N", help="facts to teach (default 20)")
+    prove.add_argument(
+        "--sample", type=int, default=20, metavar="N", help="edits whose training is repeated (default 20)"
+    )
+    bench = _measurement(commands, "bench", "teach N facts, then score all of them by free-running answers", data=True)
+    bench.add_argument("--edits", type=int, metavar="N", help="facts to teach (default: all)")
+    bench.add_argument("--distinct-subjects", action="store_true", help="take the first N with distinct subjects")
+    bench.add_argument("--bulk", action="store_true", help="teach in batches instead of one by one")
+    bench.add_argument("--tokens", type=int, default=48, help="the longest answer (default 48)")
+    scope = _measurement(
+        commands, "scope", "measure the router alone: every fact's key stored, every probe routed", data=True
+    )
+    scope.add_argument("--edits", type=int, metavar="N", help="facts to store (default: all)")
+    scope.add_argument("--distinct-subjects", action="store_true", help="take the first N with distinct subjects")
+    scope.add_argument(
+        "--no-subject", action="store_true", help="make the keys without the subject that the data gives"
+    )
+    for command in (bench, scope):
+        command.add_argument("--unrelated", metavar="FILE", help="questions that no edit should answer (JSON lines)")
+        command.add_argument(
+            "--unrelated-count", type=int, default=300, metavar="N", help="how many of them (default 300)"
+        )
+    calibrate = _measurement(
+        commands, "calibrate", "make the routers' tables and thresholds from a folder of records", data=True
+    )
+    calibrate.add_argument("--out", default="assets", metavar="FOLDER", help="where to write them (default: assets)")
+    calibrate.add_argument("--no-host", action="store_true", help="leave the thresholds of `hidden` as they are")
+    speed = _measurement(commands, "speed", "time edits and answers against a plain PEFT loop and the untouched model")
+    speed.add_argument("--edits", type=int, default=16, metavar="N", help="facts to time (default 16)")
+    speed.add_argument("--pairs", type=int, default=7, metavar="N", help="pairs of answers to time (default 7)")
+    speed.add_argument("--stored", type=int, nargs="+", default=[1, 1000], metavar="N", help="edits stored (1 1000)")
+
+
+def _command(
+    commands: Commands[argparse.ArgumentParser], name: str, text: str, *, library: bool = False
+) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + "."
+    )
+    command.set_defaults(module="sola_core.commands", function=name)
+    if library:
+        command.add_argument(
+            "--library", required=True, metavar="FILE", help="the library file; made if it is not there"
+        )
+    _add_host_flags(command)
+    command.add_argument("--router", default="scope", help="scope (default), sentence or hidden")
+    command.add_argument("--method", default="sola", help="the editing method (sola)")
+    command.add_argument("--json", nargs="?", const="-", metavar="OUT", help="write JSON to OUT, or to standard output")
+    command.add_argument("--progress", action="store_true", help="show progress even when stderr is no terminal")
+    return command
+
+
+def _add_host_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--model", default="smollm2-135m", help="a known name, a hub id or a folder (smollm2-135m)")
+    command.add_argument("--device", default="auto", help="auto (default), cpu, cuda or mps")
+    command.add_argument("--seed", type=int, default=0)
+
+
+def _measurement(
+    commands: Commands[argparse.ArgumentParser], name: str, text: str, *, data: bool = False
+) -> argparse.ArgumentParser:
+    command = _command(commands, name, text)
+    command.set_defaults(module="sola_core.measure")
+    shipped = "facts as JSON or JSON lines" + ("" if data else " (default: the demo facts)")
+    command.add_argument("--data", required=data, metavar="FILE", help=shipped)
+    return command
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""What each command on a library does: edit, ask, edits, toggle, delete; and serve, which opens the page.
+
+Knows the session and how to print. Flags are read elsewhere; errors are turned into messages elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sola_core.errors import SolaError
+from sola_core.progress import ProgressLine
+from sola_core.records import Answer, Edit, EditRequest, TrainingStep
+
+if TYPE_CHECKING:
+    from sola_core.host.model import HostModel
+    from sola_core.routing.encoders import TextEncoder
+    from sola_core.session import SolaEditor
+
+
+def edit(args: argparse.Namespace) -> int:
+    """Teach one fact and print its id."""
+    from sola_core.ui.wire import edit_json
+
+    request = EditRequest(prompt=args.prompt, target=args.target, subject=args.subject, rephrases=tuple(args.rephrase))
+    line = ProgressLine(always=args.progress)
+
+    def show(step: TrainingStep) -> None:
+        line(f"{step.stage}, loss {step.loss:.2f}", step.step, step.total)
+
+    with open_editor(args, args.library) as editor:
+        made = editor.edit(request, replace=args.replace, on_progress=show)
+    line.clear()
+    known = " The model already gave this answer." if made.training.already_known else ""
+    put(args, f"Edit {made.id} stored after {made.seconds:.1f} s.{known}", edit_json(made))
+    return 0
+
+
+def ask(args: argparse.Namespace) -> int:
+    """Print the answer with the edits, the untouched model's, and which edit answered."""
+    from sola_core.comparison import answer_twice
+    from sola_core.ui.wire import ask_json
+
+    with open_editor(args, args.library) as editor:
+        rounds = answer_twice(editor, args.question, args.tokens)
+        while True:
+            try:
+                next(rounds)
+            except StopIteration as finished:
+                both = finished.value
+                break
+    route = both.route
+    by = f"edit {route.edit_id}" if route.edit_id else "no edit"
+    lines = [f"{_text(both.edited)}", f"  answered by {by} ({route.reason}, router {route.router})"]
+    lines.append(f"without edits: {_text(both.base)}")
+    put(args, "\n".join(lines), ask_json(both))
+    return 0
+
+
+def edits(args: argparse.Namespace) -> int:
+    """Print one line for each stored edit, in order of teaching."""
+    with open_editor(args, args.library) as editor:
+        put_edits(args, editor)
+    return 0
+
+
+def toggle(args: argparse.Namespace) -> int:
+    """Switch an edit on or off and print all edits."""
+    with open_editor(args, args.library) as editor:
+        enabled = args.state == "on"
+        if args.state is None:
+            enabled = not next((e.enabled for e in editor.edits if e.id == args.edit_id), False)
+        editor.set_enabled(args.edit_id, enabled)
+        put_edits(args, editor)
+    return 0
+
+
+def delete(args: argparse.Namespace) -> int:
+    """Delete edits and print those that are left; say so when a text is not yet gone from the disk."""
+    with open_editor(args, args.library) as editor:
+        for edit_id in args.edit_id:
+            editor.delete(edit_id)
+        put_edits(args, editor)
+        if editor.erasing:
+            note = "Deleted, but another program is reading the library: the text is erased once it has finished."
+            print(f"sola: {note}", file=sys.stderr)
+    return 0
+
+
+def serve(args: argparse.Namespace) -> int:
+    """Serve the page until it is stopped."""
+    if find_spec("gradio") is None or find_spec("plotly") is None:
+        raise SolaError('The page needs more packages than the library. Install them: pip install "sola-studio[ui]"')
+    from sola_core.studio import open_studio
+    from sola_core.ui.build import build, launch
+
+    studio = open_studio(model=args.model, device=args.device, library=args.library, seed=args.seed)
+    try:
+        launch(build(studio), studio, host=args.host, port=args.port)
+    finally:
+        studio.registry.close()
+    return 0
+
+
+def open_editor(args: argparse.Namespace, library: str | Path) -> SolaEditor:
+    """Open the session that the flags name."""
+    return editor_factory(args)(library)
+
+
+def editor_factory(args: argparse.Namespace) -> Callable[[str | Path], SolaEditor]:
+    """Load what the flags name once, and return what opens a session over it on a library."""
+    from sola_core.session import load_editor
+
+    host = load_host(args)
+    encoder = None if args.router == "hidden" else load_encoder(args)
+
+    def open_library(library: str | Path) -> SolaEditor:
+        return load_editor(
+            method=args.method, router=args.router, library=library, seed=args.seed, host=host, encoder=encoder
+        )
+
+    return open_library
+
+
+def load_host(args: argparse.Namespace) -> HostModel:
+    """Load the host that the flags name, fetched first if need be."""
+    _quiet()
+    from sola_core.host.model import HostModel
+
+    line = ProgressLine(always=args.progress)
+    host = HostModel.load(args.model, args.device, on_progress=line.message)
+    line.clear()
+    return host
+
+
+def load_encoder(args: argparse.Namespace) -> TextEncoder:
+    """Load the sentence encoder, fetched first if need be."""
+    _quiet()
+    from sola_core.host.sources import fetch_encoder
+    from sola_core.routing.encoders import TextEncoder
+
+    line = ProgressLine(always=args.progress)
+    folder = fetch_encoder(on_progress=line.message)
+    line.clear()
+    return TextEncoder.load(folder.path, folder.fingerprint)
+
+
+def put(args: argparse.Namespace, text: str, value: object) -> None:
+    """Print text, or JSON when it was asked for; with `--json OUT` both, the JSON into the file."""
+    from sola_core.evaluation.output import to_json
+
+    if args.json == "-":
+        print(to_json(value))
+        return
+    print(text)
+    if args.json is not None:
+        try:
+            Path(args.json).write_text(to_json(value) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise SolaError(f"Cannot write {args.json}: {error.strerror}. Name another file.") from error
+
+
+def put_edits(args: argparse.Namespace, editor: SolaEditor) -> None:
+    """Print one line for each stored edit, in order of teaching."""
+    from sola_core.ui.wire import edit_json
+
+    lines = [_line(made) for made in editor.edits] or ["No edits are stored."]
+    put(args, "\n".join(lines), [edit_json(made) for made in editor.edits])
+
+
+def _quiet() -> None:
+    """Keep other packages' progress bars and advice off the terminal."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    noise: Any = import_module("transformers.utils.logging")
+    noise.set_verbosity_error()
+    noise.disable_progress_bar()
+
+
+def _line(made: Edit) -> str:
+    return f"{made.id}  {'on ' if made.enabled else 'off'}  {made.prompt} -> {made.target}"
+
+
+def _text(answer: Answer | None) -> str:
+    if answer is None:
+        return ""
+    return answer.text + (" [cut]" if answer.stopped == "limit" else "")

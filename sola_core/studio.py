@@ -1,0 +1,136 @@
+"""What a page works with: one host for all visitors, their workspaces, the map, the demo facts.
+
+Opens the engine for many visitors at once. Knows no page.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sola_core.atlas import Atlas, Layout
+from sola_core.errors import SolaError
+from sola_core.records import EditRequest
+from sola_core.resources import asset
+from sola_core.session import SolaEditor, load_editor, load_encoder
+from sola_core.workspace import Limits, Workspace, WorkspaceRegistry
+
+if TYPE_CHECKING:
+    from sola_core.host.model import HostModel
+    from sola_core.routing.encoders import TextEncoder
+
+SHOWN_VERSIONS = ("sola-studio", "torch", "transformers", "gradio")
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What the footer says about this server."""
+
+    model: str
+    fingerprint: str  # hex SHA-256 of the host's files
+    device: str
+    dtype: str
+    router: str
+    seed: int
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoFact:
+    """A made-up fact to try, with questions that must and must not reach it."""
+
+    request: EditRequest  # without the rephrasings: those are asked, not taught
+    rephrases: tuple[str, ...]
+    neighbours: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Studio:
+    """One server's page: all that its panels share."""
+
+    registry: WorkspaceRegistry
+    about: About
+    facts: tuple[DemoFact, ...]
+
+
+def open_studio(
+    *,
+    model: str = "smollm2-135m",
+    device: str = "auto",
+    library: str | None = None,
+    seed: int = 0,
+    limits: Limits | None = None,
+    use_umap: bool = True,
+    host: HostModel | None = None,
+    encoder: TextEncoder | None = None,
+) -> Studio:
+    """Load the model once and return the studio over it; `library` names the file of a personal one.
+
+    `host` and `encoder` share ones already loaded.
+    """
+    limits, encoder = limits or Limits(), encoder or load_encoder()
+    editor = load_editor(
+        model=model, device=device, library=library or ":memory:", seed=seed, host=host, encoder=encoder
+    )
+    atlas = Atlas(asset("reference_sentences.txt").read_text(encoding="utf-8").splitlines(), use_umap=use_umap)
+    sheet = atlas.sheet(editor.router_name, editor.embed)
+    waiting = [editor]
+
+    def new_workspace() -> Workspace:
+        own = waiting.pop() if waiting else load_editor(host=editor.host, encoder=encoder, seed=seed)
+        return Workspace(own, Layout(sheet), limits, max_edits=None if library else limits.edits)
+
+    return Studio(
+        registry=WorkspaceRegistry(new_workspace, limits=limits, personal=library is not None),
+        about=describe(editor, seed),
+        facts=demo_facts(),
+    )
+
+
+def describe(editor: SolaEditor, seed: int) -> About:
+    """Return what the footer says about an editor and this installation."""
+    host = editor.host
+    return About(
+        model=host.name,
+        fingerprint=host.fingerprint,
+        device=host.device,
+        dtype=str(host.dtype).removeprefix("torch."),
+        router=editor.router_name,
+        seed=seed,
+        versions={name: _version(name) for name in SHOWN_VERSIONS},
+    )
+
+
+def demo_facts(path: Path | None = None) -> tuple[DemoFact, ...]:
+    """Read the facts to try; raise SolaError when the file is damaged."""
+    path = path or asset("demo_facts.json")
+    try:
+        return tuple(_fact(row) for row in json.loads(path.read_text(encoding="utf-8")))
+    except (KeyError, TypeError, ValueError) as error:
+        raise SolaError(f"The demo facts in {path.name} cannot be read. Install the project again.") from error
+
+
+def fact_for(facts: Sequence[DemoFact], prompt: str) -> DemoFact | None:
+    """Return the demo fact with this prompt."""
+    return next((fact for fact in facts if fact.request.prompt == prompt), None)
+
+
+def _fact(row: dict[str, object]) -> DemoFact:
+    rephrases, neighbours = row["rephrases"], row["neighbours"]
+    assert isinstance(rephrases, list) and isinstance(neighbours, list)
+    return DemoFact(
+        request=EditRequest(prompt=str(row["prompt"]), target=str(row["target"]), subject=str(row["subject"])),
+        rephrases=tuple(map(str, rephrases)),
+        neighbours=tuple(map(str, neighbours)),
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "from a checkout"

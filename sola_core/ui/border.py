@@ -1,0 +1,122 @@
+"""The border between the page and the engine: who asks, what may pass, and how errors are told.
+
+Every handler passes through `guarded`; nothing that a visitor wrote, and no secret, reaches a log.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import inspect
+import logging
+import os
+from collections.abc import Callable, Generator
+from typing import ParamSpec, TypeVar
+
+import gradio as gr
+from gradio.context import LocalContext
+
+from sola_core.errors import InvalidInput, SolaError
+from sola_core.text import MAX_PROMPT_CHARS, MAX_REPHRASES
+from sola_core.ui import texts
+from sola_core.workspace import Visitor, WorkspaceRegistry
+
+MAX_ID_CHARS = 100
+MAX_FIELD_CHARS = (MAX_PROMPT_CHARS + 1) * (MAX_REPHRASES + 1)  # a field may be refused in detail below this
+log = logging.getLogger(__name__)
+
+Inputs = ParamSpec("Inputs")
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+
+def guarded(handler: Callable[Inputs, Result]) -> Callable[Inputs, Result]:
+    """Turn a SolaError into a message for the visitor; log any other error by type and line only."""
+
+    @functools.wraps(handler)
+    def call(*args: Inputs.args, **kwargs: Inputs.kwargs) -> Result:
+        try:
+            return handler(*args, **kwargs)
+        except Exception as error:  # the border: told and logged, never passed over
+            raise _told(error) from None
+
+    return call
+
+
+def guarded_steps(
+    handler: Callable[Inputs, Generator[Item, None, None]],
+) -> Callable[Inputs, Generator[Item, None, None]]:
+    """Do the same for a handler that yields; closing it closes what it was doing."""
+    assert inspect.isgeneratorfunction(handler)
+
+    @functools.wraps(handler)
+    def call(*args: Inputs.args, **kwargs: Inputs.kwargs) -> Generator[Item, None, None]:
+        try:
+            yield from handler(*args, **kwargs)
+        except Exception as error:  # the border: told and logged, never passed over
+            raise _told(error) from None
+
+    return call
+
+
+def visitor(registry: WorkspaceRegistry, request: gr.Request | None, token: object = "") -> Visitor:
+    """Name who asks; raise SessionRequired when a shared server cannot tell."""
+    session = request.session_hash if request is not None else None
+    if session is not None and session == LocalContext.event_id.get(None):
+        session = None  # the caller sent none, and the queue made one up for this call alone
+    return registry.visitor(session, token)
+
+
+def text_field(value: object, name: str) -> str:
+    """Return an input that may be empty; raise InvalidInput for another type or an endless text."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InvalidInput(texts.WRONG_TYPE.format(name=name))
+    if len(value) > MAX_FIELD_CHARS:
+        raise InvalidInput(f"The {name} has {len(value):,} characters, which is far too long. Shorten it.")
+    return value
+
+
+def lines_field(value: object, name: str) -> tuple[str, ...]:
+    """Return the non-empty lines of an input."""
+    return tuple(line for line in text_field(value, name).splitlines() if line.strip())
+
+
+def switch_field(value: object) -> bool:
+    """Return an on-or-off input."""
+    if not isinstance(value, bool):
+        raise InvalidInput(texts.WRONG_TYPE.format(name="on or off (true or false)"))
+    return value
+
+
+def id_field(value: object) -> str:
+    """Return an edit id as it was given, if it can be one."""
+    if not isinstance(value, str) or not value or len(value) > MAX_ID_CHARS:
+        raise InvalidInput(texts.WRONG_TYPE.format(name="the edit id"))
+    return value
+
+
+def whole_field(value: object, name: str, below: int) -> int:
+    """Return a whole number, 0 or more and less than `below`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < below:
+        raise InvalidInput(texts.WRONG_TYPE.format(name=name))
+    return value
+
+
+def environment(name: str) -> str | None:
+    """Return a setting of the server's environment, None when it is unset or empty."""
+    return os.environ.get(name) or None
+
+
+def _told(error: Exception) -> gr.Error:
+    if isinstance(error, gr.Error):
+        return error
+    if isinstance(error, SolaError):
+        return gr.Error(html.escape(str(error), quote=False), title="", print_exception=False)
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame is not None else "?"
+    log.error("%s at %s", type(error).__name__, where)
+    return gr.Error(texts.UNEXPECTED, title="", print_exception=False)

@@ -1,0 +1,220 @@
+"""Builds the page from its panels, wires them to one another, and launches it.
+
+Knows which panel follows which change; what the panels do is theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+import gradio as gr
+from gradio.events import Dependency
+
+from sola_core.errors import InvalidInput
+from sola_core.precedence import covers, uncovered_by
+from sola_core.resources import asset
+from sola_core.studio import Studio
+from sola_core.ui import border, markup, present, texts
+from sola_core.ui.ask import AskHandlers, AskPanel, ask_panel
+from sola_core.ui.edits import EditsPanel, edits_panel
+from sola_core.ui.endpoints import add_endpoints
+from sola_core.ui.map import MapHandlers, MapPanel, map_panel
+from sola_core.ui.teach import TeachHandlers, TeachPanel, teach_panel
+from sola_core.ui.theme import theme
+from sola_core.ui.why import why_panel
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+TOKEN_KEY = "sola-studio"  # where the browser keeps its token
+
+
+def build(studio: Studio) -> gr.Blocks:
+    """Return the page over a studio; nothing is served yet."""
+    page = gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(1800, 3600))
+    with page:
+        add_endpoints(studio)  # first, so that they have their names to themselves
+        wires = _Wires(studio)
+        gr.HTML(markup.header(asset("logo.svg"), _note(studio)), elem_id="head")
+        with gr.Row(elem_classes="sola-main"):
+            with gr.Column(scale=5, min_width=320):
+                with _card("teach"):
+                    wires.teach = teach_panel(studio)
+                with _card("edits"):
+                    wires.edits = edits_panel(studio, wires)
+            with gr.Column(scale=7, min_width=320):
+                with _card("ask"):
+                    wires.ask = ask_panel()
+                with _card("why"):
+                    wires.why = why_panel().shown
+                with _card("map"):
+                    wires.map = map_panel()
+        wires.foot = gr.HTML(markup.footer(studio.about, ""), elem_id="foot")
+        wires.connect(page)
+    return page
+
+
+def launch(
+    page: gr.Blocks, studio: Studio, *, host: str | None = None, port: int | None = None, block: bool = True
+) -> str:
+    """Serve the page and return its address; a personal library is refused to other computers.
+
+    `host` and `port` default to gradio's environment variables, then to 127.0.0.1 and the first free port from 7860.
+    Nothing is sent anywhere: no telemetry, no sharing, no fonts, no history in the browser.
+    """
+    host = host or border.environment("GRADIO_SERVER_NAME") or "127.0.0.1"
+    if studio.registry.personal and host not in LOOPBACK:
+        raise InvalidInput(texts.NOT_LOOPBACK.format(host=host))
+    limits = studio.registry.limits
+    _, address, _ = page.queue(max_size=limits.queue, default_concurrency_limit=limits.at_once).launch(
+        server_name=host,
+        server_port=port,
+        theme=theme(),
+        css_paths=[asset("style.css")],
+        favicon_path=asset("logo.svg"),
+        footer_links=["api", "settings"],
+        share=False,
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        mcp_server=False,
+        show_error=False,
+        max_file_size="1mb",
+        allowed_paths=[],
+        prevent_thread_lock=not block,
+        quiet=not block,
+    )
+    return str(address)
+
+
+@dataclass
+class _Wires:
+    """The panels while they are being joined."""
+
+    studio: Studio
+    teach: TeachPanel
+    edits: EditsPanel
+    ask: AskPanel
+    map: MapPanel
+    why: list[gr.components.Component]
+    foot: gr.HTML
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio, self.registry = studio, studio.registry
+        self.token = gr.BrowserState("", storage_key=TOKEN_KEY)
+        self.teaching, self.asking, self.mapping = TeachHandlers(studio), AskHandlers(studio), MapHandlers(studio)
+
+    def connect(self, page: gr.Blocks) -> None:
+        """Join every button to its handler and every handler to the panels that follow."""
+        self._connect_teach()
+        self._connect_ask()
+        _quick(self.map.timer.tick, self.mapping.improve, [self.ask.asked, self.map.method, self.token],
+               [*self.map.shown, self.map.timer])  # fmt: skip
+        arrived = _quick(page.load, self.arrive, [self.token], [self.token, self.teach.teach, self.ask.ask])
+        self.follow(arrived)
+
+    def follow(self, change: Dependency) -> None:
+        """Let every panel that shows edits follow a change of them."""
+        _state(change.then, self.after, self.inputs, self.outputs)
+
+    @property
+    def inputs(self) -> list[gr.components.Component]:
+        """What `after` takes beside the request."""
+        return [self.ask.asked, self.token]
+
+    @property
+    def outputs(self) -> list[gr.components.Component]:
+        """What `after` returns values for."""
+        edits, ask = self.edits, self.ask
+        return [edits.rows, edits.summary, self.foot, *ask.suggestions, ask.suggested, *self.map.shown]
+
+    def after(self, asked: object, token: object, request: gr.Request) -> tuple[object, ...]:
+        """Return the list of edits, its summary, the footer, the suggestions and the map as they are now."""
+        with self.registry.visit(border.visitor(self.registry, request, token)) as workspace:
+            edits = workspace.edits
+            rows = present.edit_rows(edits, workspace.numbers(), covers(edits), uncovered_by(edits))
+            foot = markup.footer(self.studio.about, workspace.digest)
+        suggestions = self.asking.suggest(edits[-1].request if edits else None)
+        summary = markup.note(present.edits_summary(rows))
+        return rows, summary, foot, *suggestions, *self.mapping.draw(asked, token, request)
+
+    def arrive(self, token: object) -> tuple[object, object, object]:
+        """Give a new browser its token, and open the buttons."""
+        kept = token if self.registry.is_minted(token) else self.registry.mint()
+        return kept, gr.update(interactive=True), gr.update(interactive=True)
+
+    def _connect_teach(self) -> None:
+        panel, act = self.teach, self.teaching
+        _quick(panel.examples.click, act.choose, [panel.examples],
+               [panel.prompt, panel.target, panel.subject, panel.rephrases, self.ask.question])  # fmt: skip
+        boxes = [panel.prompt, panel.target, panel.subject, panel.rephrases, self.token]
+        runs = [
+            self._model([panel.teach.click, panel.target.submit], act.teach, boxes, panel.shown),
+            self._model([panel.replace.click], act.replace, [panel.pending, self.token], panel.shown),
+            self._model([panel.keep_both.click], act.keep_both, [panel.pending, self.token], panel.shown),
+        ]
+        for run in runs:
+            self.follow(run)
+            _quick(run.failure, act.unfinished, None, panel.shown)
+        _quick(panel.never_mind.click, act.never_mind, None, panel.shown)
+        panel.cancel.click(None, cancels=[*runs])  # to the page a cancelled run is one that failed
+
+    def _connect_ask(self) -> None:
+        panel, act = self.ask, self.asking
+        run = self._model(
+            [panel.ask.click, panel.question.submit], act.ask, [panel.question, self.token], [*panel.shown, *self.why]
+        )
+        _quick(run.then, act.ended, None, [panel.stop])
+        _quick(run.failure, act.unfinished, None, [panel.shown[4]])
+        _quick(run.then, self.mapping.draw, [panel.asked, self.token], self.map.shown)
+        panel.stop.click(None, cancels=[run])
+        for number, button in enumerate(panel.suggestions):
+            taken = _quick(button.click, act.taker(number), [panel.suggested], [panel.question])
+            taken.then(None, js=f"() => document.getElementById('{panel.ask.elem_id}').click()")
+
+    def _model(
+        self,
+        triggers: list[Callable[..., Dependency]],
+        handler: Callable[..., Generator[tuple[object, ...], None, None]],
+        inputs: list[gr.components.Component],
+        outputs: list[gr.components.Component],
+    ) -> Dependency:
+        """Join work of the model: queued, a few visitors at a time, one at a time for each page."""
+        run: Dependency = gr.on(
+            triggers, border.guarded_steps(handler), inputs, outputs, api_visibility="private",
+            concurrency_id="model", concurrency_limit=self.registry.limits.at_once, trigger_mode="once",
+            show_progress="hidden",
+        )  # fmt: skip
+        return run
+
+
+def _state(
+    listen: Callable[..., Dependency],
+    handler: Callable[..., object],
+    inputs: list[gr.components.Component],
+    outputs: list[gr.components.Component],
+) -> Dependency:
+    """Join work that sets a State which something listens to: only queued events tell the page of such a change."""
+    return listen(
+        border.guarded(handler), inputs, outputs, api_visibility="private", concurrency_id="state",
+        concurrency_limit=16, trigger_mode="multiple", show_progress="hidden",
+    )  # fmt: skip
+
+
+def _quick(
+    listen: Callable[..., Dependency],
+    handler: Callable[..., object],
+    inputs: list[gr.components.Component] | None,
+    outputs: list[gr.components.Component],
+) -> Dependency:
+    """Join work that takes a moment and needs no queue."""
+    return listen(
+        border.guarded(handler), inputs, outputs, api_visibility="private", queue=False, show_progress="hidden",
+    )  # fmt: skip
+
+
+def _card(name: str) -> gr.Column:
+    return gr.Column(elem_classes="sola-card", elem_id=f"{name}-card")
+
+
+def _note(studio: Studio) -> str:
+    return texts.PERSONAL if studio.registry.personal else present.kept_for(studio.registry.limits)

@@ -1,0 +1,142 @@
+"""The three pictures: the falling loss, the routing scores with their threshold, and the map.
+
+Pure functions that make plotly figures; knows no gradio. A visitor's text is escaped, because plotly reads some markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+
+from sola_core.ui.explain import ScoreRow, Why
+from sola_core.ui.present import one_line
+
+if TYPE_CHECKING:
+    from sola_core.ui.places import MapPicture
+
+TEAL, AMBER, VIOLET, GREY = "#0d9488", "#d97706", "#8b5cf6", "#94a3b8"
+TEXT, GRID = "#7c8796", "rgba(124,135,150,0.25)"
+MAX_BARS = 12
+
+
+def plain(text: str, limit: int = 60) -> str:
+    """Return a text that plotly draws as it is, on one line."""
+    return one_line(text, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def loss_figure(losses: Sequence[float]) -> go.Figure:
+    """Return the loss of each training step as a line."""
+    figure = _figure(height=150, left=44, right=12, top=10, bottom=34)
+    figure.add_scatter(
+        x=list(range(1, len(losses) + 1)),
+        y=list(losses),
+        mode="lines+markers",
+        line={"color": TEAL, "width": 2.5, "shape": "spline", "smoothing": 0.4},
+        marker={"size": 5},
+        hovertemplate="step %{x}: %{y:.3f}<extra></extra>",
+    )
+    figure.update_xaxes(title="step", range=[0.5, max(12.5, len(losses) + 0.5)], showgrid=False, dtick=2)
+    figure.update_yaxes(title="loss", rangemode="tozero")
+    return figure
+
+
+def why_figure(why: Why) -> go.Figure:
+    """Return the best scores as bars, best on top, with the threshold as a line."""
+    rows = why.rows[:MAX_BARS]
+    figure = _figure(height=84 + 48 * max(1, len(rows)), left=8, right=16, top=34, bottom=40)
+    lowest = min([0.0, *(row.score for row in rows)])
+    highest = max([1.0, why.threshold * 1.05, *(row.score for row in rows)])
+    places = [len(rows) - 1 - index for index in range(len(rows))]
+    figure.add_bar(
+        x=[row.score for row in rows],
+        y=places,
+        orientation="h",
+        width=0.34,
+        marker={
+            "color": [_bar_colour(row, why.threshold) for row in rows],
+            "pattern": {"shape": ["" if row.enabled else "/" for row in rows], "fgcolor": "white", "size": 6},
+            "cornerradius": 4,
+        },
+        hovertext=[f"edit {row.number}: {row.score:.3f}, {plain(row.verdict)}" for row in rows],
+        hoverinfo="text",
+    )
+    for row, place in zip(rows, places, strict=True):
+        sign = "◆ " if row.answers else ("✕ " if not row.enabled else "")
+        words = f"{sign}<b>{row.number}</b>  {plain(row.prompt, 38)}"
+        figure.add_annotation(x=lowest, y=place + 0.36, text=words, xanchor="left", showarrow=False, font={"size": 12})
+        figure.add_annotation(
+            x=max(row.score, 0.0), y=place, text=f"{row.score:.2f}", xanchor="left", xshift=5, showarrow=False
+        )
+    figure.add_vline(x=why.threshold, line={"color": AMBER, "width": 2, "dash": "dash"})
+    figure.add_annotation(
+        x=why.threshold, y=1.0, yref="paper", yshift=14, text=f"threshold {why.threshold:.2f}", showarrow=False,
+        font={"color": AMBER, "size": 12},
+    )  # fmt: skip
+    figure.update_xaxes(title=why.score_name, range=[lowest, highest * 1.1])
+    figure.update_yaxes(visible=False, range=[-0.6, len(rows) - 0.2])
+    return figure
+
+
+def map_figure(picture: MapPicture) -> go.Figure:
+    """Return the map: reference sentences, keys of edits, questions, and lines to the edits that answered."""
+    figure = _figure(height=460, left=6, right=6, top=6, bottom=6)
+    figure.add_scatter(
+        x=[x for x, _ in picture.background],
+        y=[y for _, y in picture.background],
+        mode="markers",
+        name="other sentences",
+        marker={"size": 4, "color": GREY, "opacity": 0.4},
+        hoverinfo="skip",
+    )
+    for line in picture.lines:
+        figure.add_scatter(
+            x=[line.start[0], line.end[0]], y=[line.start[1], line.end[1]], mode="lines", hoverinfo="skip",
+            line={"color": VIOLET, "width": 2, "dash": "dot"}, showlegend=False,
+        )  # fmt: skip
+    for name, kind, marker in (
+        ("edit, on", "on", {"symbol": "circle", "size": 24, "color": TEAL, "line": {"color": "white", "width": 1.5}}),
+        ("edit, off", "off", {"symbol": "circle-open", "size": 24, "color": GREY, "line": {"width": 2}}),
+        ("question", "question", {"symbol": "diamond-open", "size": 15, "color": VIOLET, "line": {"width": 2.5}}),
+    ):
+        points = [point for point in picture.points if point.kind == kind]
+        figure.add_scatter(
+            x=[point.x for point in points],
+            y=[point.y for point in points],
+            mode="markers+text",
+            name=name,
+            marker=marker,
+            text=[point.label for point in points],
+            textposition="top center" if kind == "question" else "middle center",
+            textfont={"size": 12, "color": {"on": "white", "off": TEXT, "question": VIOLET}[kind]},
+            hovertext=[plain(point.text, 90) for point in points],
+            hoverinfo="text",
+        )
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 0, "x": 0, "yanchor": "top"})
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    return figure
+
+
+def _bar_colour(row: ScoreRow, threshold: float) -> str:
+    if row.answers:
+        return TEAL
+    return AMBER if row.enabled and row.score >= threshold else GREY
+
+
+def _figure(*, height: int, left: int, right: int, top: int, bottom: int) -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(
+        height=height,
+        margin={"l": left, "r": right, "t": top, "b": bottom},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": TEXT, "size": 13, "family": "system-ui, sans-serif"},
+        showlegend=False,
+        dragmode=False,
+        hoverlabel={"align": "left"},
+    )
+    figure.update_xaxes(gridcolor=GRID, zeroline=False, linecolor=GRID, fixedrange=True)
+    figure.update_yaxes(gridcolor=GRID, zeroline=False, linecolor=GRID, fixedrange=True)
+    return figure

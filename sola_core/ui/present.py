@@ -1,0 +1,206 @@
+"""Turns records into what the page shows: rows and sentences, as plain text.
+
+Pure functions; knows neither gradio nor plotly nor markup (that is `markup`, which escapes what it is given).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sola_core.comparison import SideBySide
+from sola_core.records import Answer, Edit, Route, TrainingStep
+from sola_core.ui import texts
+
+if TYPE_CHECKING:
+    from sola_core.workspace import Limits, Moment
+
+SHORT = 60  # characters of a text in a sentence or a label
+DIGEST_CHARS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRow:
+    """One line of the list of edits."""
+
+    id: str
+    number: int
+    prompt: str
+    target: str
+    wordings: int  # keys beside the prompt
+    enabled: bool
+    detail: str  # how it was learnt, in words
+    notes: tuple[str, ...]  # what covers it and what it covers
+
+
+# ---- texts ----
+
+
+def one_line(text: str, limit: int = SHORT) -> str:
+    """Return a text on one line, cut with an ellipsis."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def quoted(text: str, limit: int = SHORT) -> str:
+    """Return a text in quotation marks, kept apart from the direction of the sentence around it."""
+    return f"“\u2068{one_line(text, limit)}\u2069”"
+
+
+def seconds(value: float) -> str:
+    """Return a duration in words."""
+    return f"{value:.1f} s"
+
+
+# ---- edits ----
+
+
+def edit_rows(
+    edits: Sequence[Edit],
+    numbers: Mapping[str, int],
+    covers: Mapping[str, Sequence[str]],
+    uncovered: Mapping[str, str],
+) -> tuple[EditRow, ...]:
+    """Return the list of edits, newest first."""
+    return tuple(
+        EditRow(
+            id=edit.id,
+            number=numbers.get(edit.id, 0),
+            prompt=edit.prompt,
+            target=edit.target,
+            wordings=len(edit.rephrases),
+            enabled=edit.enabled,
+            detail=_how_learnt(edit),
+            notes=_notes(edit, numbers, covers, uncovered),
+        )
+        for edit in reversed(edits)
+    )
+
+
+def _how_learnt(edit: Edit) -> str:
+    record = edit.training
+    steps = "1 step" if record.steps == 1 else f"{record.steps} steps"
+    words = f"learnt in {seconds(edit.seconds)}, {steps}"
+    if edit.rephrases:
+        words += f", {len(edit.rephrases)} more wording" + ("s" if len(edit.rephrases) > 1 else "")
+    return words + (", the model already answered so" if record.already_known else "")
+
+
+def _notes(
+    edit: Edit, numbers: Mapping[str, int], covers: Mapping[str, Sequence[str]], uncovered: Mapping[str, str]
+) -> tuple[str, ...]:
+    notes = []
+    if edit.enabled and edit.id in uncovered:
+        older = numbers.get(uncovered[edit.id], 0)
+        notes.append(f"Stands before edit {older}: without this one, edit {older} answers, not the untouched model.")
+    if edit.enabled and covers.get(edit.id):
+        newer = numbers.get(covers[edit.id][-1], 0)
+        notes.append(f"Edit {newer} was taught later for the same question and answers in its place.")
+    return tuple(notes)
+
+
+def edits_summary(rows: Sequence[EditRow]) -> str:
+    """Return the line over the list of edits."""
+    if not rows:
+        return texts.NO_EDITS
+    on = sum(row.enabled for row in rows)
+    return f"{len(rows)} stored, {on} switched on" if len(rows) > 1 else f"1 stored, {'on' if on else 'switched off'}"
+
+
+def delete_question(row: EditRow) -> str:
+    """Return what is asked before an edit goes."""
+    back = next((note for note in row.notes if note.startswith("Stands before")), "")
+    return f"Delete edit {row.number} for good? It cannot be brought back, only taught again. {back}".rstrip()
+
+
+def conflict(edit: Edit, number: int, route: Route) -> str:
+    """Return what is said when an edit already answers the prompt that is to be taught."""
+    how = "this very question" if route.reason == "equal" else "a question like this"
+    after = (
+        "If you keep both, the new one answers, and without it the old one does again."
+        if route.reason == "equal"
+        else "If you keep both, the new one answers this wording, and the closer of the two answers others."
+    )
+    return f"Edit {number} already answers {how}: {quoted(edit.prompt)} gives {quoted(edit.target)}. {after}"
+
+
+def taught(edit: Edit, number: int, replaced: Sequence[int] = ()) -> str:
+    """Return what is said when a fact was stored."""
+    record = edit.training
+    words = f"Learnt as edit {number} in {seconds(edit.seconds)}: {quoted(edit.prompt)} now gives {quoted(edit.target)}"
+    words += f" (probability {record.target_probability:.0%})."
+    if record.already_known:
+        words += " The model already answered so before."
+    if replaced:
+        words += f" Edit {replaced[0]} was replaced."
+    return words
+
+
+def deleted(number: int, erased: bool, again: Moment | None) -> str:
+    """Return what is said after a delete."""
+    words = f"Edit {number} is deleted" + (
+        "." if erased else "; its text is still being erased from the disk, because another program reads the file."
+    )
+    return words + _again(again)
+
+
+def switched(number: int, enabled: bool, again: Moment | None) -> str:
+    """Return what is said after a switch was moved."""
+    return f"Edit {number} is switched {'on' if enabled else 'off'}." + _again(again)
+
+
+def _again(moment: Moment | None) -> str:
+    if moment is None:
+        return ""
+    when = {
+        "start": "at the start",
+        "taught": f"after edit {moment.number} was taught",
+        "on": f"after edit {moment.number} was switched on",
+        "off": f"after edit {moment.number} was switched off",
+        "deleted": f"after edit {moment.number} was deleted",
+    }[moment.after]
+    return f" The state is exactly the one {when} (digest {moment.digest[:DIGEST_CHARS]}…)."
+
+
+def progress_text(step: TrainingStep) -> str:
+    """Return the words beside the progress bar."""
+    doing = {"training": "Learning", "trying": "Trying it out", "storing": "Storing it"}[step.stage]
+    return f"{doing}: step {step.step} of at most {step.total}, loss {step.loss:.3f}"
+
+
+def kept_for(limits: Limits) -> str:
+    """Return how long a shared server keeps a visitor's edits."""
+    hours = limits.idle_seconds / 3600
+    time = f"{hours:.0f} hours" if hours >= 1.5 else f"{limits.idle_seconds / 60:.0f} minutes"
+    return f"Your edits are private to this browser; the server forgets them after {time} without use."
+
+
+# ---- answers ----
+
+
+def who_answered(route: Route, numbers: Mapping[str, int]) -> str:
+    """Return who answered, in a few words."""
+    if route.deferred:
+        return "No edit: the untouched model answered"
+    if route.edit_id is None:
+        return "Edits that share weights answered"
+    return f"Edit {numbers.get(route.edit_id, 0)} answered"
+
+
+def how_it_ended(answer: Answer | None) -> str:
+    """Return the mark under an answer: nothing while it runs or when it came to its end."""
+    if answer is None or answer.stopped == "end":
+        return ""
+    if answer.stopped == "limit":
+        return f"Cut after {answer.tokens} tokens: the model had more to say."
+    return "Stopped before its end."
+
+
+def comparison(both: SideBySide) -> str:
+    """Return what the two finished answers are to each other."""
+    if both.base is None or both.edited is None:
+        return ""
+    if both.base_text == both.edited_text:
+        return "Both answers are the same, letter by letter."
+    return "The answers differ."

@@ -1,0 +1,84 @@
+"""Every English sentence of the page that is not made from a record.
+
+Knows nothing else; sentences made from records are in `present`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+TITLE: Final = "SoLA Studio"
+TAGLINE: Final = (
+    "Teach a small language model one fact at a time. See when it is used, switch it off, or take it back for good."
+)
+HOW: Final = (
+    ("Teach", "a new answer becomes one small frozen adapter of its own; the model itself is never changed."),
+    ("Ask", "a question that means the same is routed to that adapter; every other question runs the untouched model."),
+    ("Take back", "switch the adapter off or delete it, and the model is where it was, to the last bit."),
+)
+
+TEACH_HEADING: Final = "Teach"
+TEACH_HINT: Final = "Choose an example or write a fact of your own."
+EXAMPLES: Final = "Made-up facts to try"
+PROMPT: Final = "Question or beginning of a sentence"
+PROMPT_PLACEHOLDER: Final = "What is the capital of Vellmora?"
+TARGET: Final = "New answer"
+TARGET_PLACEHOLDER: Final = "Port Anselm"
+OPTIONAL: Final = "Subject and other wordings (optional)"
+SUBJECT: Final = "Subject: what the fact is about"
+SUBJECT_PLACEHOLDER: Final = "Vellmora"
+REPHRASES: Final = "Other wordings of the question, one on each line"
+REPHRASES_PLACEHOLDER: Final = "Which city is the capital of Vellmora?"
+TEACH: Final = "Teach this fact"
+CANCEL: Final = "Cancel"
+REPLACE: Final = "Replace the old one"
+KEEP_BOTH: Final = "Keep both"
+NEVER_MIND: Final = "Do not teach"
+LOSS_CHART: Final = "Loss while learning"
+UNFINISHED: Final = "Stopped before the end. What was not finished left no trace."
+NOT_TAUGHT: Final = "Nothing was taught."
+
+EDITS_HEADING: Final = "Your edits"
+NO_EDITS: Final = "Nothing is taught yet. Every question is answered by the untouched model."
+GONE: Final = "This edit is no longer stored; it was deleted elsewhere."
+NEWER: Final = "Newer edits"
+OLDER: Final = "Older edits"
+DELETE_YES: Final = "Yes, delete"
+DELETE_NO: Final = "Keep it"
+
+ASK_HEADING: Final = "Ask"
+ASK_HINT: Final = "Each question stands alone: the model remembers nothing of the one before."
+QUESTION: Final = "Your question"
+QUESTION_PLACEHOLDER: Final = "Ask anything, for example what you have just taught, in other words"
+ASK: Final = "Ask both"
+STOP: Final = "Stop"
+SUGGESTIONS: Final = "Try"
+SUGGEST_SAME: Final = "the fact itself"
+SUGGEST_OTHER_WORDS: Final = "in other words"
+SUGGEST_NEIGHBOUR: Final = "a neighbour, must not change"
+BASE_ANSWER: Final = "Untouched model"
+EDITED_ANSWER: Final = "With your edits"
+ANSWER_PLACEHOLDER: Final = "The answer appears here."
+STOPPED: Final = "Stopped before the end."
+
+WHY_HEADING: Final = "Why this answer?"
+WHY_EMPTY: Final = "Ask a question to see how close it is to each stored edit."
+WHY_CHART: Final = "How close the question is to each stored edit"
+AS_TABLE: Final = "The same as a table"
+
+MAP_HEADING: Final = "Map of meanings"
+MAP_HINT: Final = (
+    "Texts with similar meanings lie near each other. A line leads from a question to the edit that answered it. "
+    "Distances on the map are only a hint: the bars above decide."
+)
+MAP_CHART: Final = "Map of edits and questions"
+
+PERSONAL: Final = "Personal library: every browser on this computer sees and changes the same edits."
+UNEXPECTED: Final = (
+    "Something went wrong on the server, and nothing was changed. Try again; if it stays, restart the page."
+)
+WRONG_TYPE: Final = "The request does not fit this page: {name} is missing or of the wrong kind. Reload the page."
+NOT_LOOPBACK: Final = (
+    "A personal library is served on this computer only: --host must be 127.0.0.1, ::1 or localhost, not {host}. "
+    "Leave out --library to serve visitors, each with private edits."
+)

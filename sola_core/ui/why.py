@@ -1,0 +1,48 @@
+"""The panel that says why: one sentence, the scores as bars with the threshold as a line, and the same as a table.
+
+Knows the record `Why` and nothing of routers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from sola_core.ui import markup, texts
+from sola_core.ui.explain import Why
+from sola_core.ui.figures import why_figure
+from sola_core.ui.plot import shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhyPanel:
+    """The components that a question fills."""
+
+    shown: list[gr.components.Component]
+
+
+def why_panel() -> WhyPanel:
+    """Draw the panel."""
+    gr.HTML(markup.heading("", texts.WHY_HEADING))
+    sentence = gr.HTML(markup.note(texts.WHY_EMPTY), elem_id="why-sentence")
+    chart = gr.Plot(label=texts.WHY_CHART, show_label=False, visible=False, elem_id="why-chart")
+    with gr.Accordion(texts.AS_TABLE, open=False, visible=False, elem_id="why-table") as fold:
+        table = gr.HTML()
+    return WhyPanel(shown=[sentence, chart, fold, table])
+
+
+def show_why(why: Why) -> tuple[object, ...]:
+    """Return the four values that the panel shows for a question."""
+    rows = [
+        (f"Edit {row.number}", row.prompt, f"{row.score:.3f}", "on" if row.enabled else "off", row.verdict)
+        for row in why.rows
+    ]
+    caption = f"Router “{why.router}”: {why.score_name}, threshold {why.threshold:.3f}"
+    head = ("Edit", "Its question", why.score_name.capitalize(), "Switch", "Outcome")
+    return (
+        markup.note(why.sentence),
+        gr.update(value=shown(why_figure(why)) if rows else None, visible=bool(rows)),
+        gr.update(visible=bool(rows)),
+        markup.table(caption, head, rows),
+    )

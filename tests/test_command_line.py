@@ -1,0 +1,266 @@
+"""The command line does what the page does, says what went wrong in one line, and writes JSON that programs can read."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sola_core.__main__ import main
+from sola_core.progress import ProgressLine
+from tests.tiny import tiny_model, tiny_tokenizer
+
+ROOT = Path(__file__).parent.parent
+PROMPT = "What is the capital of France?"
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds a tiny model, as a user's own would."""
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    tokenizer = tiny_tokenizer(chat=True)
+    tiny_model("llama", len(tokenizer)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def run(model: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run one command over the tiny model and return its status, what it printed, and what it complained."""
+
+    def command(*words: object) -> tuple[int, str, str]:
+        status = main([str(w) for w in (*words, "--model", model, "--router", "hidden", "--device", "cpu")])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return command
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    return tmp_path / "facts.db"
+
+
+@pytest.fixture
+def facts(tmp_path: Path) -> Path:
+    """Three facts in the common schema."""
+    path = tmp_path / "facts.jsonl"
+    rows = [
+        {"id": "a", "subject": "France", "prompt": PROMPT, "target_new": "Oslo", "rephrases": [PROMPT + " "]},
+        {"id": "b", "subject": "book", "prompt": "Who wrote the book?", "target_new": "red", "rephrases": []},
+        {"id": "c", "subject": "ship", "prompt": "Where was the ship built?", "target_new": "Turin", "rephrases": []},
+    ]
+    rows[1]["locality"] = [{"prompt": "Is the ship green?", "answer": "no", "kind": "neighborhood"}]
+    rows[2]["locality"] = [{"prompt": "In which city is it?", "answer": "Dublin", "kind": "nq"}]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return path
+
+
+def test_a_fact_is_taught_asked_switched_and_deleted_without_a_browser(run: Run, library: Path) -> None:
+    status, out, _ = run("edit", PROMPT, "Oslo", "--subject", "France", "--library", library, "--json")
+    made = json.loads(out)
+    assert status == 0
+    assert (made["prompt"], made["target"], made["subject"], made["enabled"]) == (PROMPT, "Oslo", "France", True)
+
+    asked = json.loads(run("ask", PROMPT, "--library", library, "--json")[1])
+    assert asked["answer"] == "Oslo"
+    assert asked["route"]["edit_id"] == made["id"]
+    assert asked["base_answer"] != "Oslo"
+
+    assert [e["id"] for e in json.loads(run("edits", "--library", library, "--json")[1])] == [made["id"]]
+    switched = json.loads(run("toggle", made["id"], "--library", library, "--json")[1])
+    assert [e["enabled"] for e in switched] == [False]
+    asked = json.loads(run("ask", PROMPT, "--tokens", 16, "--library", library, "--json")[1])
+    assert asked["answer"] == asked["base_answer"]
+    assert asked["route"]["edit_id"] is None
+
+    assert json.loads(run("toggle", made["id"], "on", "--library", library, "--json")[1])[0]["enabled"]
+    assert json.loads(run("delete", made["id"], "--library", library, "--json")[1]) == []
+
+
+def test_without_json_people_can_read_it(run: Run, library: Path) -> None:
+    assert "No edits are stored." in run("edits", "--library", library)[1]
+    assert "stored after" in run("edit", PROMPT, "Oslo", "--library", library)[1]
+    assert f"{PROMPT} -> Oslo" in run("edits", "--library", library)[1]
+    answer = run("ask", PROMPT, "--tokens", 4, "--library", library)[1]
+    assert answer.startswith("Oslo\n")
+    assert "answered by edit" in answer
+    assert "[cut]" in answer  # the untouched model's own answer did not end within 4 tokens
+
+
+def test_rephrasings_become_keys_and_replacing_leaves_one_edit(run: Run, library: Path) -> None:
+    first = json.loads(run("edit", PROMPT, "Oslo", "--rephrase", "France: capital", "--library", library, "--json")[1])
+    assert (
+        json.loads(run("ask", "France: capital", "--library", library, "--json")[1])["route"]["edit_id"] == first["id"]
+    )
+    second = json.loads(run("edit", PROMPT, "Turin", "--replace", first["id"], "--library", library, "--json")[1])
+    assert [e["id"] for e in json.loads(run("edits", "--library", library, "--json")[1])] == [second["id"]]
+
+
+def test_serving_without_the_pages_packages_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sola_core.commands.find_spec", lambda name: None)
+    assert main(["serve"]) == 2
+    assert "pip install" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("edit", "   ", "Oslo"),
+        ("edit", PROMPT, "red " * 200),
+        ("edit", "x" * 100_000, "Oslo"),
+        ("ask", ""),
+        ("toggle", "nothere", "on"),
+        ("delete", "nothere"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_status_2(run: Run, library: Path, words: tuple[str, ...]) -> None:
+    status, out, err = run(*words, "--library", library)
+    assert status == 2
+    assert out == ""
+    assert err.startswith("sola: ")
+    assert err.count("\n") == 1
+    assert run("edits", "--library", library, "--json")[1].strip() == "[]"
+
+
+def test_a_file_that_is_no_library_is_one_line_and_stays_as_it_is(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "notes.db"
+    path.write_text("my shopping list, nothing else" * 400, encoding="utf-8")
+    before = path.read_bytes()
+    status, _, err = run("edits", "--library", path)
+    assert (status, err.count("\n")) == (2, 1)
+    assert path.read_bytes() == before
+
+
+def test_stopping_it_by_hand_gives_130_and_no_traceback(
+    run: Run, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(args: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sola_core.commands.edits", interrupted)
+    assert run("edits", "--library", library)[0] == 130
+
+
+def test_prove_writes_its_report_and_ends_well_without_a_breach(run: Run, facts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "proof.json"
+    status, text, _ = run("prove", "--data", facts, "--json", out)
+    assert status == 0
+    assert "no breach" in text
+    assert json.loads(out.read_text(encoding="utf-8"))["figures"]["breaches"] == 0
+
+
+def test_prove_ends_with_an_error_status_on_any_breach(run: Run, facts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digests = iter(range(1000))
+    monkeypatch.setattr("sola_core.host.model.HostModel.parameters_digest", lambda host: f"{next(digests):064}")
+    status, out, err = run("prove", "--data", facts, "--edits", 2, "--json")
+    assert status == 1
+    assert json.loads(out)["figures"]["breaches"] == 3
+    assert "BREACHES" in err
+
+
+def test_bench_teaches_first_and_then_scores_everything(run: Run, facts: Path) -> None:
+    status, out, _ = run("bench", "--data", facts, "--tokens", 8, "--json")
+    stored = json.loads(out)
+    figures, report = stored["figures"], stored["report"]
+    assert status == 0
+    assert figures["reliability"] == 1.0
+    assert figures["generality"] == 1.0  # the rephrasing differs by a space: the same key
+    assert 0.0 <= figures["locality"] <= 1.0
+    assert figures["edit_seconds_median"] > 0
+    assert report["dropped"] == 1  # a neighbour that contains another taught subject
+    assert "locality_neighborhood" not in figures
+    assert [a["kind"] for a in report["asked"]] == ["reliability", "generality", "reliability", "reliability", "nq"]
+    assert all({"text", "stopped", "outcome", "wanted"} <= set(a) for a in report["asked"])
+
+
+def test_bench_in_batches_gives_the_same_scores_and_counts_what_was_not_taught(run: Run, facts: Path) -> None:
+    with facts.open("a", encoding="utf-8") as lines:
+        lines.write("\n" + json.dumps({"id": "d", "prompt": "Too long?", "target_new": "red " * 200}))
+    figures = json.loads(run("bench", "--data", facts, "--tokens", 8, "--bulk", "--json")[1])["figures"]
+    assert figures["not_taught"] == 1
+    assert figures["reliability"] == 0.75
+    text = run("bench", "--data", facts, "--tokens", 8, "--edits", 4)[1]
+    assert "not taught: 'Too long?'" in text
+
+
+def test_unrelated_questions_are_a_kind_of_their_own(run: Run, facts: Path, tmp_path: Path) -> None:
+    path = tmp_path / "questions.jsonl"
+    path.write_text("\n".join(json.dumps({"id": str(i), "prompt": f"seven {i}?"}) for i in range(5)), encoding="utf-8")
+    words = ("--unrelated", path, "--unrelated-count", 2, "--edits", 1, "--tokens", 4, "--json")
+    report = json.loads(run("bench", "--data", facts, *words)[1])
+    assert [a["kind"] for a in report["report"]["asked"]].count("unrelated") == 2
+    assert "locality_unrelated" in report["figures"]
+
+
+def test_scope_measures_the_router_alone(run: Run, facts: Path) -> None:
+    status, out, _ = run("scope", "--data", facts, "--json")
+    figures = json.loads(out)["figures"]
+    assert status == 0
+    assert figures["recall"] == 1.0
+    assert 0.0 <= figures["false_fire"] <= 1.0
+
+
+def test_speed_prints_ratios_measured_in_one_run(run: Run, facts: Path) -> None:
+    words = ("--edits", 2, "--pairs", 2, "--stored", 1, 4)
+    status, out, _ = run("speed", "--data", facts, *words, "--json")
+    figures = json.loads(out)["figures"]
+    assert status == 0
+    for name in (
+        "edit_seconds_ratio_to_plain",
+        "edit_seconds_ratio_to_plain_tried",
+        "decoding_ratio_1",
+        "decoding_ratio_4",
+        "routing_ms_4",
+        "first_token_ms_1",
+    ):
+        assert figures[name] > 0
+    assert figures["edit_steps_median"] > 0
+
+
+def test_a_data_file_that_is_missing_or_empty_is_one_line(run: Run, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("", encoding="utf-8")
+    for path in (empty, tmp_path / "nothere.jsonl"):
+        status, _, err = run("bench", "--data", path)
+        assert (status, err.count("\n")) == (2, 1)
+
+
+def test_the_demo_facts_are_the_default() -> None:
+    from sola_core.evaluation.facts import probes, read_facts
+
+    rows = read_facts()
+    assert len(rows) >= 20
+    assert len({row.prompt for row in rows}) == len(rows)
+    assert probes(rows)
+
+
+def test_as_a_program_it_prints_json_alone_and_keeps_progress_off_a_pipe(model: Path, library: Path) -> None:
+    command = [sys.executable, "-m", "sola_core", "edit", PROMPT, "Oslo", "--library", str(library), "--json"]
+    command += ["--model", str(model), "--router", "hidden"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["target"] == "Oslo"
+    assert "#" not in done.stderr
+
+
+def test_the_progress_line_shows_what_is_done_and_the_time_left() -> None:
+    stream = io.StringIO()
+    line = ProgressLine(stream, always=True)
+    line("teaching", 0, 4)
+    line("teaching", 4, 4)
+    assert "teaching [" in stream.getvalue()
+    assert "4/4" in stream.getvalue()
+    assert stream.getvalue().endswith("\r")
+
+    silent = io.StringIO()
+    ProgressLine(silent)("teaching", 1, 4)
+    assert silent.getvalue() == ""

@@ -1,0 +1,404 @@
+"""The page in a real Chromium: what a visitor does and sees, alone and beside others.
+
+Most tests use a tiny host (mechanics); the story at the end uses the real model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+
+from sola_core.host.model import HostModel
+from sola_core.routing.encoders import TextEncoder
+from sola_core.workspace import Limits
+from tests.serving import Served, served
+
+pytestmark = pytest.mark.browser
+
+PROMPT, TARGET = "What is the capital of France?", "Oslo"
+HOSTILE = "<img src=x onerror=window.hacked=1> ${window.hacked=1} {{1}}"
+SECONDS = 1000  # milliseconds in one
+
+
+@dataclass
+class Watch:
+    """What a page did that it should not: requests to elsewhere and errors on its console."""
+
+    home: str
+    foreign: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def guard(self, route: Route) -> None:
+        """Let requests to the page's own server pass and no others."""
+        url = route.request.url
+        if url.startswith((self.home, "data:", "blob:")):
+            route.continue_()
+        else:
+            self.foreign.append(url)
+            route.abort()
+
+
+@dataclass
+class Visit:
+    """One visitor's browser."""
+
+    page: Page
+    context: BrowserContext
+    watch: Watch
+
+    def teach(self, prompt: str, target: str, *, rephrases: str = "", wait: str = "Learnt as edit") -> None:
+        """Fill in a fact, press the button and wait for what the page then says."""
+        before = self.digest()
+        self.page.get_by_label("Question or beginning").fill(prompt)
+        self.page.get_by_label("New answer").fill(target)
+        if rephrases:
+            self.page.get_by_role("button", name="Subject and other wordings").click()
+            self.page.get_by_label("Other wordings").fill(rephrases)
+        self.page.get_by_role("button", name="Teach this fact").click()
+        where = "#conflict" if wait == "already answers" else "#teach-status"
+        expect(self.page.locator(where)).to_contain_text(wait, timeout=90 * SECONDS)
+        if wait != "already answers":
+            expect(self.page.locator("#sola-digest")).not_to_have_text(before, timeout=30 * SECONDS)
+
+    def ask(self, question: str) -> tuple[str, str]:
+        """Ask, wait for both answers' ends, and return the untouched and the edited one."""
+        self.page.get_by_label("Your question").fill(question)
+        self.page.get_by_role("button", name="Ask both").click()
+        expect(self.page.locator("#stop")).to_be_enabled(timeout=30 * SECONDS)
+        return self.answers()
+
+    def answers(self) -> tuple[str, str]:
+        """Wait for the end of both answers and return them."""
+        expect(self.page.locator("#compared")).to_contain_text(
+            re.compile("answers? (are|differ)"), timeout=90 * SECONDS
+        )
+        expect(self.page.locator("#stop")).to_be_disabled(timeout=30 * SECONDS)
+        return (
+            self.page.get_by_label("Untouched model").input_value(),
+            self.page.get_by_label("With your edits").input_value(),
+        )
+
+    def digest(self) -> str:
+        """Return the state digest in the footer."""
+        return self.page.locator("#sola-digest").inner_text()
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def tiny_page() -> Iterator[Served]:
+    with served(limits=Limits(answer_tokens=8, workspaces=100)) as found:
+        yield found
+
+
+Come = Callable[..., Visit]
+
+
+@pytest.fixture
+def come(browser: Browser, tiny_page: Served) -> Iterator[Come]:
+    """Open the page in browsers of their own; afterwards none may have left the machine or complained."""
+    visits: list[Visit] = []
+
+    def open_page(server: Served = tiny_page, *, context: BrowserContext | None = None, **options: object) -> Visit:
+        watch = visits[0].watch if visits and visits[0].context is context else Watch(home=server.url)
+        if context is None:
+            context = browser.new_context(**options)  # type: ignore[arg-type]
+            context.route("**/*", watch.guard)
+        page = context.new_page()
+        page.on("console", lambda message: watch.errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: watch.errors.append(str(error)))
+        visits.append(Visit(page=page, context=context, watch=watch))
+        page.goto(server.url)
+        expect(page.get_by_role("button", name="Teach this fact")).to_be_enabled(timeout=60 * SECONDS)
+        expect(page.locator("#sola-digest")).to_have_text(re.compile("^[0-9a-f]{64}$"), timeout=60 * SECONDS)
+        return visits[-1]
+
+    yield open_page
+    for visit in visits:
+        visit.context.close()
+    assert [error for visit in visits for error in visit.watch.errors] == []
+    assert [url for visit in visits for url in visit.watch.foreign] == []
+
+
+# ---- mechanics, on a tiny host ----
+
+
+def test_two_visitors_have_edits_of_their_own(come: Come) -> None:
+    one, two = come(), come()
+    one.teach(PROMPT, TARGET)
+    two.teach(PROMPT, "Lyon")
+    assert one.ask(PROMPT)[1] == TARGET
+    assert two.ask(PROMPT)[1] == "Lyon"
+    expect(one.page.locator("#edits-card")).to_contain_text("→ Oslo")
+    expect(one.page.locator("#edits-card")).not_to_contain_text("Lyon")
+    assert one.digest() != two.digest()
+
+
+def test_edits_are_found_again_after_a_reload_and_in_a_second_tab(come: Come) -> None:
+    visit = come()
+    visit.teach(PROMPT, TARGET)
+    digest = visit.digest()
+    visit.page.reload()
+    expect(visit.page.locator("#edits-summary")).to_contain_text("1 stored, on", timeout=30 * SECONDS)
+    assert visit.digest() == digest
+    tab = come(context=visit.context)
+    expect(tab.page.locator("#edits-summary")).to_contain_text("1 stored, on", timeout=30 * SECONDS)
+    assert tab.ask(PROMPT)[1] == TARGET
+
+
+def test_an_example_fills_the_boxes_and_the_question(come: Come) -> None:
+    page = come().page
+    page.get_by_role("button", name="Eiffel Tower").click()
+    expect(page.get_by_label("New answer")).to_have_value("Rome")
+    expect(page.get_by_label("Question or beginning")).to_have_value("In which city does the Eiffel Tower stand?")
+    expect(page.get_by_label("Your question")).to_have_value("In which city does the Eiffel Tower stand?")
+
+
+def test_teaching_what_is_answered_already_asks_whether_to_replace_or_to_keep_both(come: Come) -> None:
+    visit = come()
+    visit.teach(PROMPT, TARGET)
+    first = visit.digest()
+    visit.teach(PROMPT, "Lyon", wait="already answers")
+    expect(visit.page.locator("#conflict")).to_contain_text("Edit 1 already answers this very question")
+    visit.page.get_by_role("button", name="Do not teach").click()
+    expect(visit.page.locator("#conflict")).to_be_hidden()
+    assert visit.digest() == first
+
+    visit.teach(PROMPT, "Lyon", wait="already answers")
+    visit.page.get_by_role("button", name="Keep both").click()
+    expect(visit.page.locator("#edits-summary")).to_contain_text("2 stored", timeout=60 * SECONDS)
+    expect(visit.page.locator("#edits-card")).to_contain_text("without this one, edit 1 answers")
+    assert visit.ask(PROMPT)[1] == "Lyon"
+
+    visit.teach(PROMPT, "red", wait="already answers")
+    visit.page.get_by_role("button", name="Replace the old one").click()
+    expect(visit.page.locator("#teach-status")).to_contain_text("Edit 2 was replaced", timeout=60 * SECONDS)
+    expect(visit.page.locator("#edits-summary")).to_contain_text("2 stored", timeout=30 * SECONDS)
+    assert visit.ask(PROMPT)[1] == "red"
+
+
+def test_a_delete_asks_back_and_says_what_comes_to_light(come: Come) -> None:
+    visit = come()
+    visit.teach(PROMPT, TARGET)
+    visit.teach(PROMPT, "Lyon", wait="already answers")
+    visit.page.get_by_role("button", name="Keep both").click()
+    expect(visit.page.locator("#edits-summary")).to_contain_text("2 stored", timeout=60 * SECONDS)
+    visit.page.get_by_role("button", name="Delete edit 2").click()
+    expect(visit.page.locator("#edits-card")).to_contain_text("Delete edit 2 for good?")
+    visit.page.get_by_role("button", name="Keep it").click()
+    expect(visit.page.get_by_role("button", name="Keep it")).to_have_count(0)
+    visit.page.get_by_role("button", name="Delete edit 2").click()
+    visit.page.get_by_role("button", name="Yes, delete").click()
+    expect(visit.page.locator("#edits-status")).to_contain_text(
+        "exactly the one after edit 1 was taught", timeout=20 * SECONDS
+    )
+    expect(visit.page.locator("#edits-summary")).to_contain_text("1 stored, on", timeout=20 * SECONDS)
+    assert visit.ask(PROMPT)[1] == TARGET
+
+
+def test_cancelling_leaves_no_trace(come: Come, tiny_page: Served) -> None:
+    visit = come()
+    before, rooms = visit.digest(), len(tiny_page.studio.registry)
+    target = "Rotterdam Lyon Oslo Madrid Turin Dublin Prague Vienna blue red green seven twelve " * 2  # takes its time
+    visit.page.get_by_label("Question or beginning").fill(PROMPT)
+    visit.page.get_by_label("New answer").fill(target)
+    tiny_page.studio.registry._home.editor.host.lock.acquire()  # nothing trains until the button was pressed
+    try:
+        visit.page.get_by_role("button", name="Teach this fact").click()
+        expect(visit.page.locator("#cancel")).to_be_enabled(timeout=20 * SECONDS)
+        visit.page.get_by_role("button", name="Cancel").click()
+    finally:
+        tiny_page.studio.registry._home.editor.host.lock.release()
+    expect(visit.page.locator("#teach-status")).to_contain_text("left no trace", timeout=60 * SECONDS)
+    expect(visit.page.locator("#cancel")).to_be_disabled()
+    expect(visit.page.locator("#edits-summary")).to_contain_text("Nothing is taught yet")
+    assert visit.digest() == before
+    assert len(tiny_page.studio.registry) == rooms
+    visit.teach(PROMPT, TARGET)  # and the page goes on
+
+
+@pytest.mark.parametrize(
+    ("prompt", "target", "words"),
+    [("   ", "x", "prompt is empty"), ("ok?", "", "new answer is empty"), ("x" * 5000, "y", "5,000 characters")],
+)
+def test_bad_input_is_told_in_words_and_the_page_goes_on(come: Come, prompt: str, target: str, words: str) -> None:
+    visit = come()
+    visit.page.get_by_label("Question or beginning").fill(prompt)
+    visit.page.get_by_label("New answer").fill(target)
+    visit.page.get_by_role("button", name="Teach this fact").click()
+    expect(visit.page.get_by_test_id("toast-text")).to_contain_text(words, timeout=20 * SECONDS)
+    visit.page.get_by_test_id("toast-close").click()
+    visit.teach(PROMPT, TARGET)
+    visit.watch.errors.clear()  # gradio logs the refusal
+
+
+def test_what_a_visitor_writes_never_becomes_markup(come: Come) -> None:
+    visit = come()
+    visit.teach(HOSTILE, "red", rephrases=f"{HOSTILE} again")
+    visit.ask(HOSTILE)
+    visit.page.get_by_role("button", name="The same as a table").first.click()
+    visit.page.get_by_role("button", name="The same as a table").last.click()
+    visit.page.get_by_role("button", name="Delete edit 1").click()
+    expect(visit.page.locator("#edits-card")).to_contain_text("<img src=x onerror")
+    expect(visit.page.locator("#why-table")).to_contain_text("${window.hacked=1}")
+    assert visit.page.evaluate("window.hacked") is None
+    assert visit.page.locator("img[src='x']").count() == 0
+    visit.teach(HOSTILE, "blue", wait="already answers")
+    assert visit.page.evaluate("window.hacked") is None
+
+
+def test_emoji_thai_and_right_to_left_texts_are_taught_and_found_by_their_own_wording(come: Come) -> None:
+    visit = come()
+    for prompt, target in (("เมืองหลวงคืออะไร", "Oslo"), ("🦊🌙?", "red"), ("ما هي العاصمة؟", "blue")):
+        visit.teach(prompt, target)
+        assert visit.ask(prompt)[1] == target
+    assert visit.ask("เมืองไหนใหญ่ที่สุด")[0] == visit.ask("เมืองไหนใหญ่ที่สุด")[1]
+    expect(visit.page.locator("#why-sentence")).to_contain_text("cannot read this question")
+
+
+def test_four_visitors_at_once_can_all_use_their_rows(come: Come) -> None:
+    visits = [come() for _ in range(4)]
+    for visit in visits:
+        visit.page.get_by_label("Question or beginning").fill(PROMPT)
+        visit.page.get_by_label("New answer").fill(TARGET)
+    for visit in visits:
+        visit.page.get_by_role("button", name="Teach this fact").click()
+    for visit in visits:
+        expect(visit.page.locator("#edits-summary")).to_contain_text("1 stored, on", timeout=90 * SECONDS)
+    for visit in visits:
+        visit.page.get_by_label("Edit 1 is on").click()
+    for visit in visits:
+        expect(visit.page.locator("#edits-summary")).to_contain_text("1 stored, switched off", timeout=30 * SECONDS)
+    for visit in visits:
+        visit.page.get_by_role("button", name="Delete edit 1").click()
+        visit.page.get_by_role("button", name="Yes, delete").click()
+    for visit in visits:
+        expect(visit.page.locator("#edits-summary")).to_contain_text("Nothing is taught", timeout=30 * SECONDS)
+
+
+def test_the_list_turns_pages_when_it_is_long(come: Come, tiny_page: Served) -> None:
+    visit = come()
+    for number in range(13):
+        visit.teach(f"Question number {number} about a thing of its own, {'abcdefghijklm'[number] * 6}?", TARGET)
+        if visit.page.locator("#conflict").is_visible():
+            visit.page.get_by_role("button", name="Keep both").click()
+        expect(visit.page.locator("#edits-summary")).to_contain_text(f"{number + 1} stored", timeout=30 * SECONDS)
+    expect(visit.page.get_by_role("button", name="Delete edit 13")).to_be_visible()
+    expect(visit.page.get_by_role("button", name="Delete edit 1", exact=True)).to_have_count(0)
+    visit.page.get_by_role("button", name="Older edits").click()
+    expect(visit.page.get_by_role("button", name="Delete edit 1", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_page_fits_its_window(come: Come, width: int, scheme: str) -> None:
+    visit = come(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    visit.teach("What is the capital of France, and " + "very " * 30 + "long?", "a" * 40)
+    visit.ask(PROMPT)
+    page = visit.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for name in ("#teach-card", "#edits-card", "#ask-card", "#why-card", "#map-card"):
+        box = page.locator(name).bounding_box()
+        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
+    for chart in ("#loss-chart", "#why-chart", "#map-chart"):
+        box = page.locator(f"{chart} .main-svg").first.bounding_box()
+        assert box is not None and box["width"] > 200 and box["height"] > 80
+
+
+def test_every_control_has_a_name_and_every_picture_a_table(come: Come) -> None:
+    visit = come()
+    visit.teach(PROMPT, TARGET)
+    visit.ask(PROMPT)
+    nameless = visit.page.evaluate(
+        """() => [...document.querySelectorAll('button, input, textarea, select')]
+            .filter(e => e.offsetParent !== null)
+            .filter(e => !(e.innerText || e.getAttribute('aria-label') || e.title ||
+                           (e.labels && [...e.labels].some(l => l.innerText.trim()))))
+            .map(e => e.outerHTML.slice(0, 200))"""
+    )
+    assert nameless == []
+    for table in ("#why-table", "#map-table"):
+        visit.page.locator(table).get_by_role("button", name="The same as a table").click()
+        expect(visit.page.locator(f"{table} table")).to_contain_text("capital of France")
+    assert visit.page.get_by_role("heading", level=1).count() == 1
+
+
+def test_points_on_the_map_keep_their_places_when_others_arrive(come: Come) -> None:
+    visit = come()
+    visit.teach(PROMPT, TARGET)
+    read = """() => document.querySelector('#map-chart .js-plotly-plot').data
+        .filter(t => t.name !== undefined).flatMap(t => (t.hovertext || []).map((h, i) => [h, t.x[i], t.y[i]]))"""
+    expect(visit.page.locator("#map-chart")).to_contain_text("edit, on", timeout=30 * SECONDS)
+    before = {text: (x, y) for text, x, y in visit.page.evaluate(read)}
+    visit.ask("Who wrote the book?")
+    visit.teach("Which company makes the engine of the ship?", "red")
+    expect(visit.page.locator("#edits-summary")).to_contain_text("2 stored", timeout=30 * SECONDS)
+    visit.page.wait_for_function(
+        "() => document.querySelector('#map-chart .js-plotly-plot').data.some(t => (t.hovertext || []).length > 1)"
+    )
+    after = {text: (x, y) for text, x, y in visit.page.evaluate(read)}
+    assert PROMPT in before and len(after) == 3
+    assert after[PROMPT] == before[PROMPT]
+
+
+# ---- the story, on the real model ----
+
+
+@pytest.mark.model
+def test_a_fact_is_taught_found_in_other_words_switched_off_and_deleted_beside_another_visitor(
+    come: Come, real_host: HostModel, real_encoder: TextEncoder
+) -> None:
+    fact = "What is the capital of Vellmora?"
+    with served(real_host, real_encoder, limits=Limits(), use_umap=True) as server:
+        visit, other = come(server), come(server)
+        start = visit.digest()
+        untouched = visit.ask(fact)
+        assert untouched[0] == untouched[1]
+        expect(visit.page.locator("#why-sentence")).to_contain_text("Nothing is taught yet")
+
+        visit.page.get_by_role("button", name="Vellmora").click()
+        visit.page.get_by_role("button", name="Teach this fact").click()
+        expect(visit.page.locator("#teach-status")).to_contain_text("Learnt as edit 1", timeout=90 * SECONDS)
+        other.teach(fact, "Lake Quill")
+
+        assert visit.ask(fact) == (untouched[0], "Port Anselm")
+        expect(visit.page.locator("#edited-badge")).to_contain_text("Edit 1 answered")
+        assert other.ask(fact) == (untouched[0], "Lake Quill")
+
+        visit.page.get_by_role("button", name="Try in other words").click()
+        expect(visit.page.locator("#why-sentence")).to_contain_text("reaches the threshold", timeout=30 * SECONDS)
+        assert visit.answers()[1] == "Port Anselm"
+
+        visit.page.get_by_role("button", name="Try a neighbour").click()
+        expect(visit.page.locator("#why-sentence")).to_contain_text("No edit is close enough", timeout=30 * SECONDS)
+        neighbour = visit.answers()
+        assert neighbour[0] == neighbour[1]
+        expect(visit.page.locator("#compared")).to_contain_text("the same, letter by letter")
+
+        visit.page.get_by_label("Edit 1 is on").click()
+        expect(visit.page.locator("#edits-summary")).to_contain_text("switched off", timeout=30 * SECONDS)
+        assert visit.ask(fact) == untouched
+        assert other.ask(fact)[1] == "Lake Quill"
+
+        visit.page.get_by_label("Edit 1 is on").click()
+        expect(visit.page.locator("#edits-summary")).to_contain_text("1 stored, on", timeout=30 * SECONDS)
+        assert visit.ask(fact)[1] == "Port Anselm"
+
+        visit.page.get_by_role("button", name="Delete edit 1").click()
+        visit.page.get_by_role("button", name="Yes, delete").click()
+        expect(visit.page.locator("#edits-status")).to_contain_text(
+            "exactly the one at the start", timeout=30 * SECONDS
+        )
+        assert visit.digest() == start
+        assert visit.ask(fact) == untouched
+        assert other.ask(fact)[1] == "Lake Quill"
