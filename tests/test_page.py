@@ -289,9 +289,7 @@ def test_four_visitors_at_once_can_all_use_their_rows(come: Come) -> None:
 def test_the_list_turns_pages_when_it_is_long(come: Come, tiny_page: Served) -> None:
     visit = come()
     for number in range(13):
-        visit.teach(f"Question number {number} about a thing of its own, {'abcdefghijklm'[number] * 6}?", TARGET)
-        if visit.page.locator("#conflict").is_visible():
-            visit.page.get_by_role("button", name="Keep both").click()
+        visit.teach("กขคงจฉชซญดตถท"[number], TARGET)  # unknown to the encoder, so none is close to another
         expect(visit.page.locator("#edits-summary")).to_contain_text(f"{number + 1} stored", timeout=30 * SECONDS)
     expect(visit.page.get_by_role("button", name="Delete edit 13")).to_be_visible()
     expect(visit.page.get_by_role("button", name="Delete edit 1", exact=True)).to_have_count(0)
@@ -303,7 +301,7 @@ def test_the_list_turns_pages_when_it_is_long(come: Come, tiny_page: Served) -> 
 @pytest.mark.parametrize("width", [1440, 390])
 def test_the_page_fits_its_window(come: Come, width: int, scheme: str) -> None:
     visit = come(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    visit.teach("What is the capital of France, and " + "very " * 30 + "long?", "a" * 40)
+    visit.teach("What is the capital of France, and " + "very " * 30 + "long?", "RotterdamLyonOsloMadridTurinDublinPrague")
     visit.ask(PROMPT)
     page = visit.page
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -359,7 +357,7 @@ def test_a_fact_is_taught_found_in_other_words_switched_off_and_deleted_beside_a
     come: Come, real_host: HostModel, real_encoder: TextEncoder
 ) -> None:
     fact = "What is the capital of Vellmora?"
-    with served(real_host, real_encoder, limits=Limits(), use_umap=True) as server:
+    with served(real_host, real_encoder, limits=Limits(answer_tokens=48), use_umap=True) as server:
         visit, other = come(server), come(server)
         start = visit.digest()
         untouched = visit.ask(fact)

@@ -205,7 +205,7 @@ def test_a_switched_off_edit_that_would_have_answered_is_named() -> None:
 
 def test_edits_that_are_not_listed_are_counted() -> None:
     many = replace(route("below", ("a", 0.1, True)), not_scored=7)
-    assert "7 stored edits are not listed" in explain.why("q", many, (OLD,), NUMBERS).sentence
+    assert "7 stored edits have no score" in explain.why("q", many, (OLD,), NUMBERS).sentence
 
 
 # ---- markup and figures ----

@@ -14,6 +14,7 @@ from sola_core.routing.encoders import TextEncoder
 WORDS = (
     *("the", "of", "is", "in", "who", "what", "which", "was", "wrote", "made", "by", "a", "an", "to", "where", "born"),
     *("capital", "river", "mother", "tongue", "city", "company", "product", "?", ".", ",", "'", "7", "1984"),
+    *"<>${}=!-/()12",
     *("france", "spain", "peru", "kenya", "danielle", "darrieux", "unifirst", "zephyr", "quartz"),
 )
 LETTERS = [chr(c) for c in range(ord("a"), ord("z") + 1)]

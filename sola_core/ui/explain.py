@@ -101,5 +101,6 @@ def _why_sentence(route: Route, rows: Sequence[ScoreRow], name: str, stored: int
     if skipped is not None:
         words += f" Edit {skipped.number} would be close enough ({skipped.score:.2f}), but it is switched off."
     if route.not_scored:
-        words += f" {route.not_scored} stored edits are not listed."
+        one = route.not_scored == 1
+        words += f" {route.not_scored} stored {'edit has' if one else 'edits have'} no score for this question."
     return words
