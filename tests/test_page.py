@@ -301,7 +301,9 @@ def test_the_list_turns_pages_when_it_is_long(come: Come, tiny_page: Served) -> 
 @pytest.mark.parametrize("width", [1440, 390])
 def test_the_page_fits_its_window(come: Come, width: int, scheme: str) -> None:
     visit = come(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    visit.teach("What is the capital of France, and " + "very " * 30 + "long?", "RotterdamLyonOsloMadridTurinDublinPrague")
+    visit.teach(
+        "What is the capital of France, and " + "very " * 30 + "long?", "RotterdamLyonOsloMadridTurinDublinPrague"
+    )
     visit.ask(PROMPT)
     page = visit.page
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from sola_core.errors import HostCorrupt, HostUnavailable
-from sola_core.host.quiet import no_bars
+from sola_core.quiet import no_bars
 
 REQUIREMENTS = ("gguf", "safetensors", "tokenizers", "torch", "transformers")  # the result may depend on their versions
 

@@ -19,8 +19,8 @@ from sola_core.errors import HostError, InvalidInput
 from sola_core.host.architecture import Architecture, architecture_of, linear_shape
 from sola_core.host.intervention import Intervention, Latch, ModuleFunction, Phase, applied, no_grad_parameters
 from sola_core.host.prompt import PromptFormat, PromptIds
-from sola_core.host.quiet import no_bars
 from sola_core.host.stream import Generation, TokenStream
+from sola_core.quiet import no_bars
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

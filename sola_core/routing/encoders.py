@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from sola_core.errors import HostCorrupt
+from sola_core.quiet import no_bars
 from sola_core.text import canonical
 
 if TYPE_CHECKING:
@@ -67,9 +68,10 @@ class TextEncoder:
             )
         try:
             tokenizer = Tokenizer.from_file(str(words))
-            whole = SentenceTransformer(
-                str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
-            )
+            with no_bars():
+                whole = SentenceTransformer(
+                    str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
+                )
             model: nn.Module = whole[0].auto_model  # type: ignore[assignment]
             positions = int(whole[0].auto_model.config.max_position_embeddings)  # type: ignore[union-attr, arg-type]
             window = min(int(whole.max_seq_length or positions), positions)
