@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 import torch
 
@@ -113,6 +116,27 @@ def test_what_cannot_be_learnt_fails_with_the_answer_that_came(host: HostModel) 
         train(hopeless, REQUEST, host)
 
 
+@pytest.mark.parametrize("target", ["Oslo", "seven blue", "Rotterdam Lyon Turin", "red"])
+def test_a_clear_lead_in_one_pass_foretells_what_decoding_gives(host: HostModel, target: str) -> None:
+    request = EditRequest(prompt=REQUEST.prompt, target=target)
+    quick, decoded = Sola(), Sola(SolaSettings(clear_lead=float("inf")))
+    with _counted_answers(host) as answers:
+        made = train(quick, request, host)
+        assert answers == []
+        train(decoded, request, host)
+        assert answers == [target]
+    answer = host.generate(request.prompt, intervention=quick.intervention(made.tensors, host))
+    assert (answer.text, answer.stopped) == (target, "end")
+
+
+def test_without_a_clear_lead_the_answer_is_decoded(host: HostModel) -> None:
+    barely = Sola(SolaSettings(goals=(8.0, 0.01)))  # the first goal is met long before the target wins
+    with _counted_answers(host) as answers:
+        made = train(barely, REQUEST, host)
+    assert answers and answers[0] != "Oslo"
+    assert host.generate(REQUEST.prompt, intervention=barely.intervention(made.tensors, host)).text == "Oslo"
+
+
 def test_the_present_answer_as_target_is_accepted_trains_and_says_so() -> None:
     host = _host_that_stops_by_itself()
     own = host.generate(REQUEST.prompt)
@@ -129,6 +153,24 @@ def test_the_training_record_tells_how_it_went(trained: TrainedEdit) -> None:
     assert 0.5 < record.target_probability <= 1.0
     assert record.settings["rank"] == 4
     assert record.held
+
+
+@contextmanager
+def _counted_answers(host: HostModel) -> Iterator[list[str]]:
+    """Note every answer that the host decodes inside the block."""
+    answers: list[str] = []
+    generate = host.generate
+
+    def noted(*args: object, **keywords: object) -> object:
+        found = generate(*args, **keywords)  # type: ignore[arg-type]
+        answers.append(found.text)
+        return found
+
+    host.generate = noted  # type: ignore[method-assign, assignment]
+    try:
+        yield answers
+    finally:
+        del host.generate
 
 
 def _host_that_stops_by_itself() -> HostModel:

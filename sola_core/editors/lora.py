@@ -110,6 +110,30 @@ class Fit:
             yield [self.rows[i] for i in active]
             active = [i for i, goes in zip(active, going, strict=True) if goes and len(self.rows[i].losses) < max_steps]
 
+    @torch.no_grad()
+    def leads(self, which: Sequence[int], stored: Sequence[Mapping[str, Tensor]]) -> list[float]:
+        """Return, for the rows named by `which` with their adapters as stored, by how much each target wins.
+
+        That is the least gap, in logits, between a target token and the best other token, over all target positions of one
+        forward pass; negative when some token does not win. A greedy answer whose every token wins by more than rounding
+        can change is the target (the check of speculative decoding, arXiv 2211.17192, section 2.3, with temperature 0).
+        """
+        rows = [self.rows[i] for i in which]
+        like = {"device": self._host.device, "dtype": self._host.dtype}
+        modules = {
+            name: lora_function(
+                torch.stack([tensors[f"{name}.lora_A.weight"] for tensors in stored]).to(**like),  # type: ignore[call-overload]
+                torch.stack([tensors[f"{name}.lora_B.weight"] for tensors in stored]).to(**like),  # type: ignore[call-overload]
+                self._scale,
+            )
+            for name in rows[0].pairs
+        }
+        with self._host.step():
+            logits, wanted, lengths = self._target_logits(rows, self._pick(which), modules)
+        own = logits.gather(1, wanted[:, None])[:, 0]
+        others = logits.scatter(1, wanted[:, None], float("-inf")).max(-1).values
+        return [float(gaps.min()) for gaps in torch.split(own - others, lengths)]
+
     def _pick(self, rows: Sequence[int]) -> PrefixStates:
         if len(rows) == len(self.rows):
             return self._states
@@ -142,17 +166,23 @@ class Fit:
 
     def _losses(self, rows: Sequence[FitRow], states: PrefixStates) -> tuple[Tensor, list[bool]]:
         """Return each row's mean cross-entropy over its target, (batch,), and whether the target is the argmax throughout."""
+        modules = {name: self._stacked(rows, name) for name in rows[0].pairs}
+        logits, wanted, lengths = self._target_logits(rows, states, modules)
+        each = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
+        right = logits.argmax(-1) == wanted
+        means = torch.stack([tokens.mean() for tokens in torch.split(each, lengths)])
+        return means, [bool(tokens.all()) for tokens in torch.split(right, lengths)]
+
+    def _target_logits(
+        self, rows: Sequence[FitRow], states: PrefixStates, modules: Mapping[str, ModuleFunction]
+    ) -> tuple[Tensor, Tensor, list[int]]:
+        """Return the float32 logits that predict each target token, (k, vocab), those tokens, (k,), and k by row."""
         device = states.hidden.device
         lengths = [len(row.target) for row in rows]
         where = torch.tensor([i for i, n in enumerate(lengths) for _ in range(n)], device=device)
         columns = torch.tensor([len(row.prompt) - 1 + j for row in rows for j in range(len(row.target))], device=device)
         wanted = torch.tensor([t for row in rows for t in row.target], device=device)
-        modules = {name: self._stacked(rows, name) for name in rows[0].pairs}
-        logits = self._host.suffix_logits(states, modules, where, columns).float()
-        each = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
-        right = logits.argmax(-1) == wanted
-        means = torch.stack([tokens.mean() for tokens in torch.split(each, lengths)])
-        return means, [bool(tokens.all()) for tokens in torch.split(right, lengths)]
+        return self._host.suffix_logits(states, modules, where, columns).float(), wanted, lengths
 
     def _stacked(self, rows: Sequence[FitRow], name: str) -> ModuleFunction:
         a = torch.stack([row.pairs[name][0] for row in rows]).to(self._host.dtype)

@@ -40,6 +40,7 @@ class SolaSettings:
     max_steps: int = 60  # forward passes over all goals
     max_target_tokens: int = 64
     extra_try_tokens: int = 8  # how much longer than the target the tried answer may run
+    clear_lead: float = 1.0  # logits; a target that wins by this in one pass needs no decoding to know the answer
     stored_dtype: str = "float16"
     batch_rows: int = 16  # edits trained together by train_many
     seed: int = 0
@@ -88,12 +89,15 @@ class Sola:
         place = {i: k for k, i in enumerate(rows)}  # which row of the fit
         for goal in self.settings.goals:
             left = [i for i in rows if i not in outcomes]
+            if not left:
+                break
             for active in fit.run([place[i] for i in left], goal, self.settings.max_steps):
                 yield self._progress(active, "training")
-            for i in left:
+            stored = [stored_tensors(rows[i].pairs, getattr(torch, self.settings.stored_dtype)) for i in left]
+            leads = fit.leads([place[i] for i in left], stored)
+            for i, tensors, lead in zip(left, stored, leads, strict=True):
                 yield self._progress([rows[i]], "trying")
-                tensors = stored_tensors(rows[i].pairs, getattr(torch, self.settings.stored_dtype))
-                answer = self._try(checked[i], rows[i], tensors, host)
+                answer = self._try(checked[i], rows[i], tensors, lead, host)
                 if answer is None:
                     training = self._record(rows[i], host, (time.perf_counter() - began) / len(requests))
                     outcomes[i] = TrainedEdit(request=checked[i], tensors=tensors, training=training)
@@ -144,16 +148,24 @@ class Sola:
         loss = sum(row.losses[-1] for row in rows) / len(rows)
         return TrainingStep(step=done, total=self.settings.max_steps, loss=loss, stage=stage)
 
-    def _try(self, request: EditRequest, row: FitRow, tensors: Mapping[str, Tensor], host: HostModel) -> str | None:
-        """Ask with this edit alone, as it will be stored; return None when it holds, or the answer that came instead."""
+    def _try(
+        self, request: EditRequest, row: FitRow, tensors: Mapping[str, Tensor], lead: float, host: HostModel
+    ) -> str | None:
+        """Ask with this edit alone, as it will be stored; return None when it holds, or the answer that came instead.
+
+        When every token of the target wins by a clear lead, the greedy answer is known without decoding it.
+        """
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             return "(numbers out of range)"
+        wanted = normalised_answer(request.target)
+        if lead >= self.settings.clear_lead and normalised_answer(host.format.text(row.target[:-1])) == wanted:
+            return None
         generation = host.generate(
             request.prompt,
             max_new_tokens=len(row.target) - 1 + self.settings.extra_try_tokens,
             intervention=self.intervention(tensors, host),
         )
-        same = normalised_answer(generation.text) == normalised_answer(request.target)
+        same = normalised_answer(generation.text) == wanted
         return None if same and generation.stopped == "end" else generation.text
 
     def _record(self, row: FitRow, host: HostModel, seconds: float) -> TrainingRecord:
