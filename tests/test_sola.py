@@ -129,6 +129,21 @@ def test_a_clear_lead_in_one_pass_foretells_what_decoding_gives(host: HostModel,
     assert (answer.text, answer.stopped) == (target, "end")
 
 
+def test_the_last_loss_is_that_of_the_adapter_as_it_is_stored(host: HostModel, trained: TrainedEdit) -> None:
+    wanted = host.target_ids("Oslo")
+    shown = Sola().intervention(trained.tensors, host)
+    logits = host.generation_logits(REQUEST.prompt, len(wanted), shown)
+    loss = torch.nn.functional.cross_entropy(logits, torch.tensor(wanted))
+    assert loss.item() == pytest.approx(trained.training.losses[-1], rel=1e-3, abs=1e-6)
+
+
+def test_an_adapter_that_moved_after_its_last_pass_is_decoded(host: HostModel) -> None:
+    enough = len(train(Sola(), REQUEST, host).training.losses)
+    with _counted_answers(host) as answers:
+        train(Sola(SolaSettings(max_steps=enough - 1)), REQUEST, host)
+    assert answers == ["Oslo"]
+
+
 def test_without_a_clear_lead_the_answer_is_decoded(host: HostModel) -> None:
     barely = Sola(SolaSettings(goals=(8.0, 0.01)))  # the first goal is met long before the target wins
     with _counted_answers(host) as answers:

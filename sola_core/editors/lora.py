@@ -72,6 +72,7 @@ class FitRow:
     target: list[int]  # the answer and the end-of-turn token
     pairs: dict[str, Pair]
     losses: list[float] = field(default_factory=list)  # nats, before each optimiser step and where training stopped
+    lead: float = float("-inf")  # logits: by how much the adapter as it is makes its target win, if that was seen
     knew: bool = False  # the untouched host already gives this target
 
     @property
@@ -84,11 +85,15 @@ class Fit:
     """Trains a batch of independent rows by AdamW; each row moves as it would alone.
 
     The states below the first edited layer do not depend on the adapters, so they are computed once; every step runs only
-    the layers above, and the LM head only at target positions. Rows that reach the goal leave the batch.
+    the layers above, and the LM head only at target positions. Every pass sees the adapters rounded as they are stored
+    (gradients go straight through, arXiv 1308.3432), so the pass that meets the goal has tried what will be kept. Rows that
+    reach the goal leave the batch.
     """
 
-    def __init__(self, rows: Sequence[FitRow], host: HostModel, *, layer: int, lr: float, scale: float) -> None:
-        self.rows, self._host, self._scale = list(rows), host, scale
+    def __init__(
+        self, rows: Sequence[FitRow], host: HostModel, *, layer: int, lr: float, scale: float, stored_dtype: torch.dtype
+    ) -> None:
+        self.rows, self._host, self._scale, self._stored_dtype = list(rows), host, scale, stored_dtype
         for row in self.rows:
             row.pairs = {
                 name: (a.to(host.device).requires_grad_(), b.to(host.device).requires_grad_())
@@ -110,30 +115,6 @@ class Fit:
             yield [self.rows[i] for i in active]
             active = [i for i, goes in zip(active, going, strict=True) if goes and len(self.rows[i].losses) < max_steps]
 
-    @torch.no_grad()
-    def leads(self, which: Sequence[int], stored: Sequence[Mapping[str, Tensor]]) -> list[float]:
-        """Return, for the rows named by `which` with their adapters as stored, by how much each target wins.
-
-        That is the least gap, in logits, between a target token and the best other token, over all target positions of one
-        forward pass; negative when some token does not win. A greedy answer whose every token wins by more than rounding
-        can change is the target (the check of speculative decoding, arXiv 2211.17192, section 2.3, with temperature 0).
-        """
-        rows = [self.rows[i] for i in which]
-        like = {"device": self._host.device, "dtype": self._host.dtype}
-        modules = {
-            name: lora_function(
-                torch.stack([tensors[f"{name}.lora_A.weight"] for tensors in stored]).to(**like),  # type: ignore[call-overload]
-                torch.stack([tensors[f"{name}.lora_B.weight"] for tensors in stored]).to(**like),  # type: ignore[call-overload]
-                self._scale,
-            )
-            for name in rows[0].pairs
-        }
-        with self._host.step():
-            logits, wanted, lengths = self._target_logits(rows, self._pick(which), modules)
-        own = logits.gather(1, wanted[:, None])[:, 0]
-        others = logits.scatter(1, wanted[:, None], float("-inf")).max(-1).values
-        return [float(gaps.min()) for gaps in torch.split(own - others, lengths)]
-
     def _pick(self, rows: Sequence[int]) -> PrefixStates:
         if len(rows) == len(self.rows):
             return self._states
@@ -143,9 +124,8 @@ class Fit:
         """Do one forward pass, and an optimiser step for the rows still above the goal; say which those are."""
         rows = [self.rows[i] for i in active]
         with self._host.step(), torch.enable_grad():
-            losses, knew = self._losses(rows, states)
+            losses, leads = self._losses(rows, states)
             values = losses.detach().tolist()
-            first = not rows[0].losses
             going = [not row.losses or value >= goal for row, value in zip(rows, values, strict=True)]
             if any(going):
                 self._optimiser.zero_grad(set_to_none=True)
@@ -153,9 +133,10 @@ class Fit:
                 torch.autograd.backward(total)
                 self._forget_finished(rows, going)
                 self._optimiser.step()
-        for row, value, known in zip(rows, values, knew, strict=True):
+        for row, value, lead, goes in zip(rows, values, leads, going, strict=True):
+            row.knew = lead > 0 if not row.losses else row.knew
+            row.lead = float("-inf") if goes else lead  # an adapter that moved since was not seen
             row.losses.append(value)
-            row.knew = known if first else row.knew
         return going
 
     def _forget_finished(self, rows: Sequence[FitRow], going: Sequence[bool]) -> None:
@@ -164,27 +145,32 @@ class Fit:
                 for parameter in row.parameters:
                     parameter.grad = None
 
-    def _losses(self, rows: Sequence[FitRow], states: PrefixStates) -> tuple[Tensor, list[bool]]:
-        """Return each row's mean cross-entropy over its target, (batch,), and whether the target is the argmax throughout."""
-        modules = {name: self._stacked(rows, name) for name in rows[0].pairs}
-        logits, wanted, lengths = self._target_logits(rows, states, modules)
-        each = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
-        right = logits.argmax(-1) == wanted
-        means = torch.stack([tokens.mean() for tokens in torch.split(each, lengths)])
-        return means, [bool(tokens.all()) for tokens in torch.split(right, lengths)]
+    def _losses(self, rows: Sequence[FitRow], states: PrefixStates) -> tuple[Tensor, list[float]]:
+        """Return each row's mean cross-entropy over its target, (batch,), and by how much that target wins, in logits.
 
-    def _target_logits(
-        self, rows: Sequence[FitRow], states: PrefixStates, modules: Mapping[str, ModuleFunction]
-    ) -> tuple[Tensor, Tensor, list[int]]:
-        """Return the float32 logits that predict each target token, (k, vocab), those tokens, (k,), and k by row."""
+        The lead is the least gap between a target token and the best other token; negative when some token does not win.
+        """
         device = states.hidden.device
         lengths = [len(row.target) for row in rows]
         where = torch.tensor([i for i, n in enumerate(lengths) for _ in range(n)], device=device)
         columns = torch.tensor([len(row.prompt) - 1 + j for row in rows for j in range(len(row.target))], device=device)
         wanted = torch.tensor([t for row in rows for t in row.target], device=device)
-        return self._host.suffix_logits(states, modules, where, columns).float(), wanted, lengths
+        modules = {name: self._stacked(rows, name) for name in rows[0].pairs}
+        logits = self._host.suffix_logits(states, modules, where, columns).float()
+        each = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
+        means = torch.stack([tokens.mean() for tokens in torch.split(each, lengths)])
+        return means, [float(gaps.min()) for gaps in torch.split(_gaps(logits.detach(), wanted), lengths)]
 
     def _stacked(self, rows: Sequence[FitRow], name: str) -> ModuleFunction:
-        a = torch.stack([row.pairs[name][0] for row in rows]).to(self._host.dtype)
-        b = torch.stack([row.pairs[name][1] for row in rows]).to(self._host.dtype)
-        return lora_function(a, b, self._scale)
+        a, b = (torch.stack([self._rounded(row.pairs[name][i]) for row in rows]) for i in (0, 1))
+        return lora_function(a.to(self._host.dtype), b.to(self._host.dtype), self._scale)
+
+    def _rounded(self, tensor: Tensor) -> Tensor:
+        return tensor + (tensor.detach().to(self._stored_dtype).float() - tensor.detach())
+
+
+def _gaps(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Return how far the wanted token lies above the best other one, (k,), for logits (k, vocab)."""
+    best = logits.topk(2, dim=-1)
+    own = logits.gather(1, wanted[:, None])[:, 0]
+    return own - torch.where(best.indices[:, 0] == wanted, best.values[:, 1], best.values[:, 0])

@@ -84,7 +84,12 @@ class Sola:
         if not rows:
             return [outcomes[i] for i in range(len(requests))]
         fit = Fit(
-            list(rows.values()), host, layer=self._layers(host)[0], lr=self.settings.lr, scale=self.settings.scale
+            list(rows.values()),
+            host,
+            layer=self._layers(host)[0],
+            lr=self.settings.lr,
+            scale=self.settings.scale,
+            stored_dtype=getattr(torch, self.settings.stored_dtype),
         )
         place = {i: k for k, i in enumerate(rows)}  # which row of the fit
         for goal in self.settings.goals:
@@ -93,11 +98,10 @@ class Sola:
                 break
             for active in fit.run([place[i] for i in left], goal, self.settings.max_steps):
                 yield self._progress(active, "training")
-            stored = [stored_tensors(rows[i].pairs, getattr(torch, self.settings.stored_dtype)) for i in left]
-            leads = fit.leads([place[i] for i in left], stored)
-            for i, tensors, lead in zip(left, stored, leads, strict=True):
+            for i in left:
                 yield self._progress([rows[i]], "trying")
-                answer = self._try(checked[i], rows[i], tensors, lead, host)
+                tensors = stored_tensors(rows[i].pairs, getattr(torch, self.settings.stored_dtype))
+                answer = self._try(checked[i], rows[i], tensors, host)
                 if answer is None:
                     training = self._record(rows[i], host, (time.perf_counter() - began) / len(requests))
                     outcomes[i] = TrainedEdit(request=checked[i], tensors=tensors, training=training)
@@ -148,17 +152,16 @@ class Sola:
         loss = sum(row.losses[-1] for row in rows) / len(rows)
         return TrainingStep(step=done, total=self.settings.max_steps, loss=loss, stage=stage)
 
-    def _try(
-        self, request: EditRequest, row: FitRow, tensors: Mapping[str, Tensor], lead: float, host: HostModel
-    ) -> str | None:
+    def _try(self, request: EditRequest, row: FitRow, tensors: Mapping[str, Tensor], host: HostModel) -> str | None:
         """Ask with this edit alone, as it will be stored; return None when it holds, or the answer that came instead.
 
-        When every token of the target wins by a clear lead, the greedy answer is known without decoding it.
+        The last pass saw these very tensors. When every token of the target won it by more than the shape of a call can
+        change, the greedy answer is known without decoding it (the check of speculative decoding, arXiv 2211.17192).
         """
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             return "(numbers out of range)"
         wanted = normalised_answer(request.target)
-        if lead >= self.settings.clear_lead and normalised_answer(host.format.text(row.target[:-1])) == wanted:
+        if row.lead >= self.settings.clear_lead and normalised_answer(host.format.text(row.target[:-1])) == wanted:
             return None
         generation = host.generate(
             request.prompt,
