@@ -153,7 +153,7 @@ class AnswersAfterDeleting(SolaEditor):
         (KeepsAnswering, "an edit that is off or gone answers nothing"),
         (ForgetsOthers, "surviving edits and untouched prompts: bit-equal to before"),
         (TrainsOnTheOthers, "training: the same settings"),
-        (AnswersAfterDeleting, "deleted: bit-equal to base"),
+        (AnswersAfterDeleting, "all deleted: bit-equal to base"),
     ],
 )
 def test_a_broken_promise_is_found(
