@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
 ARGS ?=
+# Two workers, each with whole files, so that what a file sets up is set up once. JOBS= runs all in one process.
+JOBS ?= -n 2 --dist loadfile
 
 PY := $(VENV)/bin/python
 RUN_READY := $(VENV)/.ready-run
@@ -27,11 +29,11 @@ lint: $(DEV_READY)
 	$(PY) -m mypy
 
 fast: $(DEV_READY)
-	$(PY) -m pytest -m "not model and not browser and not gpu" $(ARGS)
+	$(PY) -m pytest $(JOBS) -m "not model and not browser and not gpu" $(ARGS)
 
 test: $(DEV_READY)
 	@$(PY) -m tests.chromium
-	$(PY) -m pytest -m "not gpu" $(ARGS)
+	$(PY) -m pytest $(JOBS) -m "not gpu" $(ARGS)
 
 bench: $(RUN_READY)
 	$(PY) -m sola_core speed $(ARGS)

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.browser
 PROMPT, TARGET = "What is the capital of France?", "Oslo"
 HOSTILE = "<img src=x onerror=window.hacked=1> ${window.hacked=1} {{1}}"
 SECONDS = 1000  # milliseconds in one
+expect.set_options(timeout=20 * SECONDS)  # other tests may keep the machine busy
 
 
 @dataclass
