@@ -15,13 +15,14 @@ PACKAGE = ROOT / "sola_core"
 
 # Parts of the package -> the parts of ours that they may import. What is not named here is free (the session, the
 # command line). A part is a module or a folder right below sola_core.
-FOUNDATION = {"records", "errors", "text", "resources"}
+FOUNDATION = {"records", "errors", "text", "resources", "quiet"}
 ALLOWED: dict[str, set[str]] = {
     "records": set(),
     "errors": set(),
     "text": {"records", "errors"},
     "resources": {"errors"},
     "progress": set(),
+    "quiet": set(),
     "host": FOUNDATION,
     "routing": FOUNDATION,
     "library": FOUNDATION,
