@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -250,6 +251,25 @@ def test_as_a_program_it_prints_json_alone_and_keeps_progress_off_a_pipe(model: 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["target"] == "Oslo"
     assert "#" not in done.stderr
+
+
+def test_killed_in_the_middle_of_training_it_leaves_the_library_as_it_was(model: Path, library: Path, run: Run) -> None:
+    assert run("edit", PROMPT, "Oslo", "--library", library)[0] == 0
+    before = run("edits", "--library", library, "--json")[1]
+    long = "Rotterdam Lyon Oslo Madrid Turin Dublin Prague Vienna blue red green seven twelve " * 2
+    command = [sys.executable, "-m", "sola_core", "edit", "Who wrote the book?", long, "--library", str(library)]
+    command += ["--model", str(model), "--router", "hidden", "--progress"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        seen = b""
+        while b"training" not in seen:
+            read = process.stderr.read(1)
+            assert read, "it ended before it was killed"
+            seen += read
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert run("edits", "--library", library, "--json")[1] == before
+    assert run("edit", "Who wrote the book?", "red", "--library", library)[0] == 0  # and it goes on
 
 
 def test_the_progress_line_shows_what_is_done_and_the_time_left() -> None:
