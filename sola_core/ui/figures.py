@@ -69,7 +69,7 @@ def why_figure(why: Why) -> go.Figure:
         figure.add_annotation(
             x=max(row.score, 0.0), y=place, text=f"{row.score:.2f}", xanchor="left", xshift=5, showarrow=False
         )
-    figure.add_vline(x=why.threshold, line={"color": AMBER, "width": 2, "dash": "dash"})
+    figure.add_vline(x=why.threshold, layer="below", line={"color": AMBER, "width": 2, "dash": "dash"})
     figure.add_annotation(
         x=why.threshold, y=1.0, yref="paper", yshift=14, text=f"threshold {why.threshold:.2f}", showarrow=False,
         font={"color": AMBER, "size": 12},
