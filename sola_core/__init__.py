@@ -14,7 +14,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from sola_core.answering import AnswerStream
 from sola_core.errors import (
     BatchFailed,
-    EditCancelled,
     EditFailed,
     HostError,
     InvalidInput,
@@ -47,7 +46,6 @@ __all__ = [
     "Candidate",
     "Capabilities",
     "Edit",
-    "EditCancelled",
     "EditFailed",
     "EditRequest",
     "Event",

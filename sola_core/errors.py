@@ -28,10 +28,6 @@ class InvalidRequest(EditFailed, InvalidInput):
     """The request itself is unusable (empty, too long, control characters ...)."""
 
 
-class EditCancelled(EditFailed):
-    """Training was cancelled; nothing of the edit was stored."""
-
-
 class BatchFailed(EditFailed):
     """Some of many edits could not be made; the others are stored.
 

@@ -24,10 +24,14 @@ def covers(edits: Sequence[Edit]) -> dict[str, tuple[str, ...]]:
 
 
 def uncovered_by(edits: Sequence[Edit]) -> dict[str, str]:
-    """Return, for each enabled edit that alone stands before older ones, the older one that answers without it."""
+    """Return, for each enabled edit that answers some wording of an older one, the newest that answers it without it."""
+    order = {edit.id: place for place, edit in enumerate(edits)}
+    owners: dict[str, list[str]] = {}
+    for edit in edits:
+        for key in {canonical(text) for text in edit.request.key_texts} if edit.enabled else ():
+            owners.setdefault(key, []).append(edit.id)
     found: dict[str, str] = {}
-    before = covers(edits)
-    for edit in edits:  # in order of teaching, so the newest of several older ones stays
-        if edit.enabled and len(before[edit.id]) == 1:
-            found[before[edit.id][0]] = edit.id
+    for *_, older, newest in (ids for ids in owners.values() if len(ids) > 1):
+        if newest not in found or order[older] > order[found[newest]]:
+            found[newest] = older
     return found

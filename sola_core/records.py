@@ -44,10 +44,13 @@ class EditRequest:
 class TrainingRecord:
     """How an edit was trained; saved beside it."""
 
-    losses: tuple[float, ...]  # mean cross-entropy over the target tokens (nats), one per step
+    losses: tuple[
+        float, ...
+    ]  # mean cross-entropy over the target tokens (nats), one per pass; the last of what is stored
+    steps: int  # optimiser steps taken, fewer than passes
     seconds: float  # training and trying together
     target_probability: float  # probability of the whole target with its end, after training, 0..1
-    already_known: bool  # the target was the model's answer before the edit
+    already_known: bool  # the model gave the target, token by token, before the edit
     held: bool  # the try gave exactly the target and stopped by itself
     method: str
     settings: Mapping[str, object]  # all that the result depends on beside request and host
@@ -55,11 +58,6 @@ class TrainingRecord:
     compute_dtype: str
     threads: int
     versions: Mapping[str, str]
-
-    @property
-    def steps(self) -> int:
-        """Number of optimiser steps taken."""
-        return len(self.losses)
 
 
 @dataclass(frozen=True, kw_only=True)

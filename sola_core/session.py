@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
@@ -16,7 +17,7 @@ from torch import Tensor
 from sola_core.answering import BASE, AnswerStream, Plan
 from sola_core.editors.base import Editor
 from sola_core.editors.sola import Sola, SolaSettings
-from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidRequest
+from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidRequest, UnknownEdit
 from sola_core.host.intervention import Intervention
 from sola_core.host.model import HostModel
 from sola_core.library.store import Library
@@ -33,7 +34,7 @@ from sola_core.records import (
     TrainingStep,
 )
 from sola_core.routing.router import ROUTERS, Router, make_router
-from sola_core.text import canonical, checked_prompt, checked_request
+from sola_core.text import checked_prompt, checked_request
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,6 +103,7 @@ class SolaEditor:
         self._library = library
         self._encoder = encoder
         self._state = threading.RLock()
+        self._followed: tuple[Edit, ...] | None = None  # the edits that the router is known to agree with
         self._router = self._filled_router(router)
 
     # ---- teaching ------------------------------------------------------------------------------------------------
@@ -119,11 +121,12 @@ class SolaEditor:
             request = checked_request(request)
         except InvalidInput as error:
             raise InvalidRequest(str(error)) from error
+        replace = tuple(dict.fromkeys(replace))
         for edit_id in replace:
             self._library.get(edit_id)
         trained = yield from self.method.train_steps(request, self.host)
         record = trained.training
-        yield TrainingStep(step=record.steps, total=record.steps, loss=record.losses[-1], stage="storing")
+        yield TrainingStep(step=len(record.losses), total=len(record.losses), loss=record.losses[-1], stage="storing")
         return self._store(trained, replace)
 
     def edit_many(
@@ -193,16 +196,12 @@ class SolaEditor:
     def route(self, prompt: str) -> Route:
         """Return the route that `answer` would take now."""
         prompt = checked_prompt(prompt)
-        activation = self._activation(prompt)
-        with self._state:
-            return self._router.route(prompt, activation)
+        return self._judged(prompt, lambda router, activation: router.route(prompt, activation))
 
     def scores(self, prompt: str) -> tuple[Candidate, ...]:
         """Return the score of every stored edit for this prompt, best first."""
         prompt = checked_prompt(prompt)
-        activation = self._activation(prompt)
-        with self._state:
-            return self._router.scores(prompt, activation)
+        return self._judged(prompt, lambda router, activation: router.scores(prompt, activation))
 
     def embed(self, text: str) -> np.ndarray:
         """Return the vector that the map draws for a text, (dim,) float32."""
@@ -230,30 +229,22 @@ class SolaEditor:
         """All edits, in order of teaching."""
         return self._library.edits()
 
-    def equal_edits(self, prompt: str) -> tuple[Edit, ...]:
-        """Return the edits, on or off, with a key equal to this prompt; the newest first."""
-        wanted = canonical(prompt)
-        return tuple(e for e in reversed(self.edits) if wanted in map(canonical, e.request.key_texts))
-
-    def covered_by(self, edit_id: str) -> tuple[str, ...]:
-        """Return the enabled later edits that answer this edit's own prompt in its place."""
-        edit = self._library.get(edit_id)
-        order = [e.id for e in self.edits]
-        later = set(order[order.index(edit_id) + 1 :])
-        return tuple(e.id for e in self.equal_edits(edit.prompt) if e.enabled and e.id in later)
-
     def set_enabled(self, edit_id: str, enabled: bool) -> Edit:
         """Switch an edit on or off; raise UnknownEdit for an id this library does not hold."""
+        self._follow()
         with self._state:
             edit = self._library.set_enabled(edit_id, enabled)
-            self._router.set_enabled(edit_id, enabled)
+            with suppress(UnknownEdit):  # taught this moment by another process: the next question follows
+                self._router.set_enabled(edit_id, enabled)
             return edit
 
     def delete(self, edit_id: str) -> Erasure:
         """Delete an edit for ever; say whether its text is already gone from the disk ("erased") or still going."""
+        self._follow()
         with self._state:
             erasure = self._library.delete(edit_id)
-            self._router.remove(edit_id)
+            with suppress(UnknownEdit):  # taught this moment by another process
+                self._router.remove(edit_id)
             return erasure
 
     @property
@@ -299,7 +290,10 @@ class SolaEditor:
         for edit in self._library.edits():
             if edit.id not in known:
                 keys = router.encode(_key_texts(edit.request))
-                self._library.put_keys(edit.id, router.encoder_id, keys)
+                try:
+                    self._library.put_keys(edit.id, router.encoder_id, keys)
+                except UnknownEdit:  # deleted meanwhile
+                    continue
                 known[edit.id] = tuple(keys)
             router.add(edit.id, edit.request.key_texts, known[edit.id], edit.enabled)
         return router
@@ -309,6 +303,7 @@ class SolaEditor:
 
     def _store(self, trained: TrainedEdit, replace: Sequence[str] = ()) -> Edit:
         texts = _key_texts(trained.request)
+        self._follow()
         while True:
             router = self._router
             keys = router.encode(texts)  # outside the lock: a hidden-state key needs the host
@@ -317,18 +312,38 @@ class SolaEditor:
                     continue
                 edit = self._library.add(trained, keys={router.encoder_id: keys}, replace=replace)
                 for old in replace:
-                    router.remove(old)
+                    with suppress(UnknownEdit):
+                        router.remove(old)
                 router.add(edit.id, edit.request.key_texts, keys, edit.enabled)
                 return edit
 
-    def _activation(self, prompt: str) -> Tensor | None:
-        """Return the host's state for a router that reads it and has something to compare it with."""
-        hidden = self._router.reads == "hidden" and self._router.any_enabled
-        return self._read_state(prompt) if hidden else None
+    def _follow(self) -> None:
+        """Take up what another process changed in the library's file since the last look."""
+        with self._state:
+            edits = self._library.edits()  # the same object as long as nothing was changed
+            if edits is self._followed:
+                return
+            if [(edit.id, edit.enabled) for edit in edits] == self._router.switches():
+                self._followed = edits
+                return
+        self.use_router(self._router.name)
+
+    def _judged(self, prompt: str, judge: Callable[[Router, Tensor | None], Result]) -> Result:
+        """Let the router judge a prompt, with the host's state if it reads one; that is read outside of the lock."""
+        self._follow()
+        while True:
+            router = self._router
+            reads = router.reads == "hidden" and router.any_enabled
+            activation = self._read_state(prompt) if reads else None
+            with self._state:
+                ready = activation is not None or router.reads == "text" or not router.any_enabled
+                if router is self._router and ready:
+                    return judge(router, activation)
 
     def _plan(self, prompt: str) -> Plan:
         """Decide the route now, or leave the decision to the edited layer when the router reads hidden states."""
         prompt = checked_prompt(prompt)
+        self._follow()
         with self._state:
             if self._router.reads == "text" or not self._router.any_enabled:
                 return self._decided(prompt, None)

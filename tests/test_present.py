@@ -24,6 +24,7 @@ def made(
 ) -> Edit:
     training = TrainingRecord(
         losses=(3.0, 1.0, 0.04),
+        steps=3,
         seconds=1.25,
         target_probability=0.97,
         already_known=False,
@@ -90,6 +91,11 @@ def test_a_switched_off_edit_covers_nothing() -> None:
 def test_of_three_equal_edits_only_the_last_step_back_is_announced() -> None:
     third = made("z", "Who wrote it?", target="Bern")
     assert uncovered_by((OLD, NEW, third)) == {"z": "b"}
+
+
+def test_a_shared_rephrasing_is_uncovered_too() -> None:
+    older = made("o", "Whose work is it?", rephrases=("Who wrote it?",))
+    assert uncovered_by((older, OLD)) == {"a": "o"}
 
 
 def test_a_rephrasing_covers_an_older_prompt_too() -> None:

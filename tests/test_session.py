@@ -15,13 +15,15 @@ from sola_core import (
     EditRequest,
     InvalidInput,
     InvalidRequest,
+    LibraryError,
     SolaEditor,
     UnknownEdit,
     load_editor,
 )
 from sola_core.host.intervention import count_hooks
 from sola_core.host.model import HostModel
-from sola_core.records import TrainingStep
+from sola_core.precedence import covers
+from sola_core.records import Route, TrainingStep
 from sola_core.routing.encoders import TextEncoder
 from tests.tiny import FAMILIES, tiny_host
 from tests.tiny_encoder import tiny_encoder
@@ -220,8 +222,7 @@ def test_of_two_edits_of_one_prompt_the_later_answers_and_going_back_uncovers_th
     old = editor.edit(FRANCE)
     new = editor.edit(EditRequest(prompt="  What is the capital of France? ", target="green"))
     assert editor.answer(FRANCE.prompt).text == "green"
-    assert editor.covered_by(old.id) == (new.id,)
-    assert [e.id for e in editor.equal_edits(FRANCE.prompt)] == [new.id, old.id]
+    assert covers(editor.edits)[old.id] == (new.id,)
     editor.set_enabled(new.id, False)
     assert editor.answer(FRANCE.prompt).text == "Oslo"
     editor.set_enabled(new.id, True)
@@ -297,6 +298,70 @@ def test_a_library_file_gives_the_same_bits_in_a_later_session(opened: Opened, t
     assert again.state_digest == digest
 
 
+@pytest.mark.parametrize("router", ROUTERS)
+def test_what_another_process_changes_in_the_file_is_followed(opened: Opened, tmp_path: Path, router: str) -> None:
+    page, other = (opened(router, tmp_path / "facts.db") for _ in range(2))
+    made = page.edit(FRANCE)
+    assert other.answer(FRANCE.prompt).text == "Oslo"
+    other.set_enabled(made.id, False)
+    assert page.route(FRANCE.prompt).deferred
+    book = other.edit(BOOK)
+    assert page.answer(BOOK.prompt).text == "seven blue"
+    assert not page.set_enabled(book.id, False).enabled
+    assert other.answer(BOOK.prompt).route.deferred
+    page.delete(book.id)
+    other.delete(made.id)
+    assert page.answer(FRANCE.prompt).route.deferred
+    assert page.edits == other.edits == ()
+
+
+def test_replacing_the_same_edit_named_twice_leaves_library_and_router_agreed(opened: Opened) -> None:
+    editor = opened()
+    old = editor.edit(FRANCE)
+    new = editor.edit(EditRequest(prompt=FRANCE.prompt, target="green"), replace=[old.id, old.id])
+    assert [edit.id for edit in editor.edits] == [new.id]
+    assert editor.answer(FRANCE.prompt).text == "green"
+
+
+def test_an_erasure_that_fails_after_the_commit_does_not_look_like_a_failed_delete(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bool:
+        raise LibraryError("the disk does not answer")
+
+    editor = opened()
+    edit = editor.edit(FRANCE)
+    with monkeypatch.context() as patched:
+        patched.setattr("sola_core.library.store.fold_log", broken)
+        assert editor.delete(edit.id) == "erasing"
+    assert editor.route(FRANCE.prompt).deferred
+    assert editor.edits == ()
+
+
+def test_a_first_edit_that_arrives_while_a_route_is_sought_locks_nobody_out(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = opened("hidden")
+    editor.edit(FRANCE)
+    editor.set_enabled(editor.edits[0].id, False)
+    real, seen = editor._router.route, list[object]()
+
+    def switched_meanwhile(prompt: str, activation: torch.Tensor | None = None) -> Route:
+        seen.append(activation)
+        return real(prompt, activation)
+
+    monkeypatch.setattr(editor._router, "route", switched_meanwhile)
+    held = editor._state
+    held.acquire()
+    asking = threading.Thread(target=editor.route, args=(FRANCE.prompt,))
+    asking.start()
+    editor.set_enabled(editor.edits[0].id, True)
+    held.release()
+    asking.join(10)
+    assert not asking.is_alive()
+    assert all(isinstance(state, torch.Tensor) for state in seen) and seen
+
+
 @pytest.mark.parametrize("name", ROUTERS)
 def test_the_router_can_be_changed_with_the_edits_kept(opened: Opened, name: str) -> None:
     editor = opened("scope")
@@ -312,7 +377,6 @@ def test_an_unknown_id_is_an_error_with_words(opened: Opened) -> None:
     for act in (
         lambda: editor.delete("nope"),
         lambda: editor.set_enabled("nope", True),
-        lambda: editor.covered_by("nope"),
     ):
         with pytest.raises(UnknownEdit, match="nope"):
             act()

@@ -141,10 +141,22 @@ def test_the_last_loss_is_that_of_the_adapter_as_it_is_stored(host: HostModel, t
 def test_an_adapter_that_moved_after_its_last_pass_has_no_lead(host: HostModel) -> None:
     row = Sola()._row(REQUEST, host)
     fit = Fit([row], host, layer=2, lr=0.03, scale=4.0, stored_dtype=torch.float16)
-    for _ in fit.run([0], goal=0.0, max_steps=2):
-        assert row.lead == float("-inf")
-    for _ in fit.run([0], goal=1e9, max_steps=3):
-        assert row.lead > float("-inf")
+    passes = fit.run([0], goal=0.0, max_steps=3)
+    for expected in (False, False, True):  # the last pass is followed by no step
+        next(passes)
+        assert (row.lead > float("-inf")) is expected
+    assert (row.steps, len(row.losses)) == (2, 3)
+
+
+def test_a_question_that_leaves_no_room_for_the_answer_is_refused(host: HostModel) -> None:
+    words = ["blue"] * host.context_tokens
+    while len(host.format.prompt(" ".join(words)).ids) > host.context_tokens - 2:
+        words.pop()
+    prompt = " ".join(words)
+    request = EditRequest(prompt=prompt, target="Rotterdam Lyon Oslo")
+    first, second = _result(Sola().train_many([request, REQUEST], host))
+    assert isinstance(first, InvalidRequest) and "no room for the answer" in str(first)
+    assert isinstance(second, TrainedEdit)
 
 
 def test_without_a_clear_lead_the_answer_is_decoded(host: HostModel) -> None:

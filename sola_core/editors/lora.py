@@ -71,7 +71,8 @@ class FitRow:
     prompt: list[int]
     target: list[int]  # the answer and the end-of-turn token
     pairs: dict[str, Pair]
-    losses: list[float] = field(default_factory=list)  # nats, before each optimiser step and where training stopped
+    losses: list[float] = field(default_factory=list)  # nats, one for each pass; the last is of the adapter as it is
+    steps: int = 0  # optimiser steps taken
     lead: float = float("-inf")  # logits: by how much the adapter as it is makes its target win, if that was seen
     knew: bool = False  # the untouched host already gives this target
 
@@ -111,7 +112,7 @@ class Fit:
         """
         active = [i for i in which if len(self.rows[i].losses) < max_steps]
         while active:
-            going = self._step(active, self._pick(active), goal)
+            going = self._step(active, self._pick(active), goal, max_steps)
             yield [self.rows[i] for i in active]
             active = [i for i, goes in zip(active, going, strict=True) if goes and len(self.rows[i].losses) < max_steps]
 
@@ -120,13 +121,19 @@ class Fit:
             return self._states
         return self._states.rows(torch.tensor(list(rows), device=self._states.hidden.device))
 
-    def _step(self, active: Sequence[int], states: PrefixStates, goal: float) -> list[bool]:
-        """Do one forward pass, and an optimiser step for the rows still above the goal; say which those are."""
+    def _step(self, active: Sequence[int], states: PrefixStates, goal: float, max_steps: int) -> list[bool]:
+        """Do one forward pass, and an optimiser step for the rows still above the goal; say which those are.
+
+        A row's last pass is never followed by a step, so that what it measured is what is kept.
+        """
         rows = [self.rows[i] for i in active]
         with self._host.step(), torch.enable_grad():
             losses, leads = self._losses(rows, states)
             values = losses.detach().tolist()
-            going = [not row.losses or value >= goal for row, value in zip(rows, values, strict=True)]
+            going = [
+                not row.losses or (value >= goal and len(row.losses) + 1 < max_steps)
+                for row, value in zip(rows, values, strict=True)
+            ]
             if any(going):
                 self._optimiser.zero_grad(set_to_none=True)
                 total = torch.stack([loss for loss, goes in zip(losses, going, strict=True) if goes]).sum()
@@ -136,6 +143,7 @@ class Fit:
         for row, value, lead, goes in zip(rows, values, leads, going, strict=True):
             row.knew = lead > 0 if not row.losses else row.knew
             row.lead = float("-inf") if goes else lead  # an adapter that moved since was not seen
+            row.steps += goes
             row.losses.append(value)
         return going
 

@@ -139,6 +139,11 @@ class Sola:
         for text in request.rephrases:
             host.prompt_ids(text)
         prompt = host.prompt_ids(request.prompt).ids.tolist()
+        if len(prompt) + len(target) > host.context_tokens:
+            raise InvalidInput(
+                f"The question has {len(prompt):,} tokens and leaves no room for the answer; this model reads "
+                f"{host.context_tokens:,} in all. Shorten the question."
+            )
         pairs = initial_pairs(host, self._modules(host), self.settings.rank, self._seed(request, host))
         return FitRow(prompt=prompt, target=target, pairs=pairs)
 
@@ -178,6 +183,7 @@ class Sola:
             target_probability=math.exp(-row.losses[-1] * len(row.target)),
             already_known=row.knew,
             held=True,
+            steps=row.steps,
             method=self.name,
             settings={**asdict(self.settings), "layers": list(self._layers(host)), "template": host.format.digest},
             device=host.device,

@@ -169,7 +169,7 @@ def _time_edits(
         yield EditTiming(
             prompt=request.prompt,
             seconds=seconds,
-            steps=edit.training.steps - 1,  # the last loss is of the pass that met the goal
+            steps=edit.training.steps,
             plain_seconds=plain.seconds,
             plain_try_seconds=plain.try_seconds,
             plain_steps=plain.steps,

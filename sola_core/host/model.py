@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+MAX_PROMPT_TOKENS = 2048  # one forward step holds the model for everybody, so none may take too long
 QUICK_ROWS = 5  # on CPUs the LM head takes half again as long for 2 or 3 rows, forwards and backwards, as for 5
 
 
@@ -122,12 +123,11 @@ class HostModel:
     # ---- prompts -------------------------------------------------------------------------------------------------
 
     def prompt_ids(self, prompt: str) -> PromptIds:
-        """Return the ids that generation uses for this prompt; raise InvalidInput when they fill the context."""
+        """Return the ids that generation uses for this prompt; raise InvalidInput when they are too many."""
         ids = self.format.prompt(prompt)
-        if len(ids.ids) >= self.context_tokens:
-            raise InvalidInput(
-                f"The text has {len(ids.ids):,} tokens; this model reads at most {self.context_tokens:,}. Shorten it."
-            )
+        most = min(self.context_tokens - 1, MAX_PROMPT_TOKENS)
+        if len(ids.ids) > most:
+            raise InvalidInput(f"The text has {len(ids.ids):,} tokens; at most {most:,} are allowed. Shorten it.")
         return ids
 
     def target_ids(self, target: str) -> list[int]:

@@ -95,6 +95,11 @@ class Router:
         """Whether any edit could answer at all."""
         return self._codebook.any_enabled
 
+    def switches(self) -> list[tuple[str, bool]]:
+        """Return the edits in order of teaching, each with whether it is on."""
+        with self._lock:
+            return [(edit_id, self._codebook.enabled(edit_id)) for edit_id in self._codebook]
+
     def encode(self, texts: Sequence[KeyText]) -> list[bytes | None]:
         """Return one opaque key per text; None for a text that cannot be represented."""
         return self._scorer.encode(texts)

@@ -65,7 +65,18 @@ def launch(
     if studio.registry.personal and host not in LOOPBACK:
         raise InvalidInput(texts.NOT_LOOPBACK.format(host=host))
     limits = studio.registry.limits
-    _, address, _ = page.queue(max_size=limits.queue, default_concurrency_limit=limits.at_once).launch(
+    queued = page.queue(max_size=limits.queue, default_concurrency_limit=limits.at_once)
+    try:
+        address = _launch(queued, host, port, block)
+    except OSError as error:
+        raise InvalidInput(
+            f"The page cannot be served on {host}, port {port or 'from 7860 on'}: {error}. Choose another --port."
+        ) from error
+    return str(address)
+
+
+def _launch(page: gr.Blocks, host: str, port: int | None, block: bool) -> str:
+    _, address, _ = page.launch(
         server_name=host,
         server_port=port,
         theme=theme(),

@@ -86,12 +86,14 @@ def _why_sentence(route: Route, rows: Sequence[ScoreRow], name: str, stored: int
             "The encoder cannot read this question (signs it does not know, or too long), so only an edit with exactly "
             "this wording could answer, and there is none. The untouched model answered."
         )
-    elif route.reason == "no-edits" or best is None:
+    elif route.reason == "no-edits":
         words = (
             "No edit is switched on, so the untouched model answered."
             if stored
             else "Nothing is taught yet, so the untouched model answered."
         )
+    elif best is None:
+        words = "None of the edits that are switched on is close enough, so the untouched model answered."
     else:
         words = (
             f"No edit is close enough: the best is edit {best.number} with a {name} of {best.score:.2f}, "

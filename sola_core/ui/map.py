@@ -74,14 +74,12 @@ class MapHandlers:
         words = f"Drawn with {method}. The small dots are everyday sentences, for orientation."
         if drawn.left_out:
             words += f" {drawn.left_out} older edits are not drawn."
-        answered = {line.start: line.end for line in drawn.lines}
-        by_place = {(point.x, point.y): point.label for point in drawn.points if point.kind != "question"}
         rows = [
             (
                 point.label,
                 KINDS[point.kind],
                 present.one_line(point.text, 120),
-                f"edit {by_place[answered[point.x, point.y]]}" if (point.x, point.y) in answered else "",
+                f"edit {point.answered_by}" if point.answered_by else "",
             )
             for point in drawn.points
         ]

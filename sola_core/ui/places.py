@@ -6,7 +6,7 @@ Knows a workspace and its layout; draws nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from sola_core.atlas import Layout, Method
@@ -29,6 +29,7 @@ class MapPoint:
     text: str
     x: float  # about -1..1, as y
     y: float
+    answered_by: str = ""  # number of the edit that answered this question
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,13 @@ def picture(
         _point(point, "on" if edit.enabled else "off", str(numbers.get(edit.id, 0)), text, places[point])
         for point, (edit, text) in keys.items()
     ]
-    points += [_point(point, "question", f"?{q.number}", q.text, places[point]) for point, q in asked.items()]
+    points += [
+        replace(
+            _point(point, "question", f"?{q.number}", q.text, places[point]),
+            answered_by=str(numbers.get(q.edit_id or "", "")),
+        )
+        for point, q in asked.items()
+    ]
     lines = [
         MapLine(start=places[point], end=places[f"{question.edit_id}/0"])
         for point, question in asked.items()

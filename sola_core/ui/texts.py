@@ -74,9 +74,7 @@ MAP_HINT: Final = (
 MAP_CHART: Final = "Map of edits and questions"
 
 PERSONAL: Final = "Personal library: every browser on this computer sees and changes the same edits."
-UNEXPECTED: Final = (
-    "Something went wrong on the server, and nothing was changed. Try again; if it stays, restart the page."
-)
+UNEXPECTED: Final = "Something went wrong on the server. Reload the page to see what is stored, then try again."
 WRONG_TYPE: Final = "The request does not fit this page: {name} is missing or of the wrong kind. Reload the page."
 NOT_LOOPBACK: Final = (
     "A personal library is served on this computer only: --host must be 127.0.0.1, ::1 or localhost, not {host}. "
