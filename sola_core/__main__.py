@@ -40,6 +40,18 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _count(text: str, least: int = 1) -> int:
+    """Read a whole number of at least `least`; argparse turns the error into a message."""
+    value = int(text)
+    if value < least:
+        raise argparse.ArgumentTypeError(f"it must be {least} or more, not {value}")
+    return value
+
+
+def _any_count(text: str) -> int:
+    return _count(text, 0)
+
+
 Commands = argparse._SubParsersAction  # the type has no public name
 
 
@@ -54,7 +66,7 @@ def _add_library_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     edit.add_argument("--replace", action="append", default=[], metavar="ID", help="delete this edit in the same step")
     ask = _command(commands, "ask", "answer with the edits and with the untouched model", library=True)
     ask.add_argument("question")
-    ask.add_argument("--tokens", type=int, default=128, help="the longest answer (default 128)")
+    ask.add_argument("--tokens", type=_count, default=128, help="the longest answer (default 128)")
     _command(commands, "edits", "list the stored edits", library=True)
     toggle = _command(commands, "toggle", "switch an edit on or off", library=True)
     toggle.add_argument("edit_id", metavar="ID")
@@ -71,19 +83,19 @@ def _add_library_commands(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
     prove = _measurement(commands, "prove", "prove that edits can be taken back, bit by bit")
-    prove.add_argument("--edits", type=int, default=20, metavar="N", help="facts to teach (default 20)")
+    prove.add_argument("--edits", type=_count, default=20, metavar="N", help="facts to teach (default 20)")
     prove.add_argument(
-        "--sample", type=int, default=20, metavar="N", help="edits whose training is repeated (default 20)"
+        "--sample", type=_any_count, default=20, metavar="N", help="edits whose training is repeated (default 20)"
     )
     bench = _measurement(commands, "bench", "teach N facts, then score all of them by free-running answers", data=True)
-    bench.add_argument("--edits", type=int, metavar="N", help="facts to teach (default: all)")
+    bench.add_argument("--edits", type=_count, metavar="N", help="facts to teach (default: all)")
     bench.add_argument("--distinct-subjects", action="store_true", help="take the first N with distinct subjects")
     bench.add_argument("--bulk", action="store_true", help="teach in batches instead of one by one")
-    bench.add_argument("--tokens", type=int, default=48, help="the longest answer (default 48)")
+    bench.add_argument("--tokens", type=_count, default=48, help="the longest answer (default 48)")
     scope = _measurement(
         commands, "scope", "measure the router alone: every fact's key stored, every probe routed", data=True
     )
-    scope.add_argument("--edits", type=int, metavar="N", help="facts to store (default: all)")
+    scope.add_argument("--edits", type=_count, metavar="N", help="facts to store (default: all)")
     scope.add_argument("--distinct-subjects", action="store_true", help="take the first N with distinct subjects")
     scope.add_argument(
         "--no-subject", action="store_true", help="make the keys without the subject that the data gives"
@@ -91,7 +103,7 @@ def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
     for command in (bench, scope):
         command.add_argument("--unrelated", metavar="FILE", help="questions that no edit should answer (JSON lines)")
         command.add_argument(
-            "--unrelated-count", type=int, default=300, metavar="N", help="how many of them (default 300)"
+            "--unrelated-count", type=_count, default=300, metavar="N", help="how many of them (default 300)"
         )
     calibrate = _measurement(
         commands, "calibrate", "make the routers' tables and thresholds from a folder of records", data=True
@@ -99,9 +111,9 @@ def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
     calibrate.add_argument("--out", default="assets", metavar="FOLDER", help="where to write them (default: assets)")
     calibrate.add_argument("--no-host", action="store_true", help="leave the thresholds of `hidden` as they are")
     speed = _measurement(commands, "speed", "time edits and answers against a plain PEFT loop and the untouched model")
-    speed.add_argument("--edits", type=int, default=16, metavar="N", help="facts to time (default 16)")
-    speed.add_argument("--pairs", type=int, default=7, metavar="N", help="pairs of answers to time (default 7)")
-    speed.add_argument("--stored", type=int, nargs="+", default=[1, 1000], metavar="N", help="edits stored (1 1000)")
+    speed.add_argument("--edits", type=_count, default=16, metavar="N", help="facts to time (default 16)")
+    speed.add_argument("--pairs", type=_count, default=7, metavar="N", help="pairs of answers to time (default 7)")
+    speed.add_argument("--stored", type=_count, nargs="+", default=[1, 1000], metavar="N", help="edits stored (1 1000)")
 
 
 def _command(

@@ -133,6 +133,19 @@ def test_what_cannot_be_done_is_one_line_and_status_2(run: Run, library: Path, w
     assert run("edits", "--library", library, "--json")[1].strip() == "[]"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("bench", "--edits", "-3"), ("bench", "--tokens", "0"), ("speed", "--pairs", "0"), ("prove", "--edits", "many")],
+)
+def test_a_number_that_makes_no_sense_is_refused_before_any_work(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    assert ended.value.code == 2
+    assert words[1] in capsys.readouterr().err
+
+
 def test_a_file_that_is_no_library_is_one_line_and_stays_as_it_is(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "notes.db"
     path.write_text("my shopping list, nothing else" * 400, encoding="utf-8")

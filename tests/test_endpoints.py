@@ -219,6 +219,12 @@ def test_a_personal_library_is_not_served_to_other_computers(tmp_path: Path) -> 
         launch(build(found.studio), found.studio, host="0.0.0.0", block=False)
 
 
+def test_a_port_that_is_taken_is_told_in_words(server: Served) -> None:
+    port = int(server.url.rstrip("/").rpartition(":")[2])
+    with pytest.raises(InvalidInput, match="Choose another --port"):
+        launch(build(server.studio), server.studio, host="127.0.0.1", port=port, block=False)
+
+
 def test_monitoring_and_history_are_closed(server: Served) -> None:
     for path in ("monitoring/summary", "gradio_api/runs"):
         with pytest.raises(urllib.error.HTTPError) as refused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from sola_core.comparison import SideBySide
@@ -13,8 +14,8 @@ from sola_core.records import Answer, Candidate, Edit, EditRequest, Route, Train
 from sola_core.resources import asset
 from sola_core.studio import About, demo_facts
 from sola_core.ui import explain, figures, markup, present, wire
-from sola_core.ui.places import MapLine, MapPicture, MapPoint
-from sola_core.workspace import Limits, Moment
+from sola_core.ui.places import MapLine, MapPicture, MapPoint, picture
+from sola_core.workspace import AskedQuestion, Limits, Moment
 
 HOSTILE = "<img src=x onerror=alert(1)> ${alert(2)} {{value}} & \"quotes\" 'too' `tick`"
 
@@ -201,6 +202,8 @@ def test_the_reason_is_said_in_words_for_every_way_a_route_can_end() -> None:
     assert "cannot read this question" in said(route("unrepresentable"))
     assert "Nothing is taught yet" in said(route("no-edits"), ())
     assert "No edit is switched on" in said(route("no-edits"))
+    assert "None of the edits that are switched on is close enough" in said(route("below"))
+    assert "None of the edits that are switched on" in said(route("below", ("a", 0.2, False)))
 
 
 def test_a_switched_off_edit_that_would_have_answered_is_named() -> None:
@@ -212,6 +215,20 @@ def test_a_switched_off_edit_that_would_have_answered_is_named() -> None:
 def test_edits_that_are_not_listed_are_counted() -> None:
     many = replace(route("below", ("a", 0.1, True)), not_scored=7)
     assert "7 stored edits have no score" in explain.why("q", many, (OLD,), NUMBERS).sentence
+
+
+def test_of_two_edits_at_one_place_the_map_names_the_one_that_answered() -> None:
+    class Stacked:
+        """A layout that puts every text on one place."""
+
+        background, method = np.zeros((0, 2)), "pca"
+
+        def places(self, texts: dict[str, str]) -> dict[str, tuple[float, float]]:
+            return dict.fromkeys(texts, (0.5, 0.5))
+
+    asked = AskedQuestion(number=1, text=OLD.prompt, edit_id="a")
+    drawn = picture(Stacked(), (OLD, NEW), NUMBERS, (asked,))  # type: ignore[arg-type]
+    assert [(point.kind, point.answered_by) for point in drawn.points] == [("on", ""), ("on", ""), ("question", "1")]
 
 
 # ---- markup and figures ----
