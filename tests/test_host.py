@@ -205,7 +205,7 @@ def test_padding_on_the_right_does_not_reach_the_shorter_row(host: HostModel) ->
 
 
 def test_a_text_longer_than_the_context_is_refused_with_its_length(host: HostModel) -> None:
-    with pytest.raises(InvalidInput, match="at most 512"):
+    with pytest.raises(InvalidInput, match="at most 511"):
         host.prompt_ids("blue " * 600)
 
 
