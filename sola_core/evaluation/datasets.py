@@ -1,65 +1,32 @@
-"""Reads editing records from JSON-lines files into frozen rows.
+"""Reads editing records from files, JSON lines or one JSON array, into frozen rows.
 
-Knows the common schema and two plainer ones (a stream of cases, a list of questions); knows nothing of models.
+Knows files and names the place of what is wrong in them; what a record's fields mean is known by `formats`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from sola_core.errors import InvalidInput
-from sola_core.records import EditRequest
+from sola_core.evaluation.formats import row_of
+from sola_core.evaluation.rows import Probe, Row
 
-
-@dataclass(frozen=True, kw_only=True)
-class Probe:
-    """A prompt that tests an edit, with the answer the data expects."""
-
-    prompt: str
-    answer: str | None
-    kind: str  # neighborhood, Relation_Specificity, nq, Forgetfulness, Subject_Aliasing ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One record: a fact to teach and what to ask afterwards."""
-
-    id: str
-    subject: str | None
-    prompt: str
-    target_new: str | None  # None in records that teach nothing (true facts, plain questions)
-    target_true: str | None
-    rephrases: tuple[str, ...] = ()
-    locality: tuple[Probe, ...] = ()  # must stay as they were
-    portability: tuple[Probe, ...] = ()  # what should follow from the fact
-
-    @property
-    def request(self) -> EditRequest:
-        """The fact as an edit request; raises InvalidInput when the record has no new answer."""
-        if self.target_new is None:
-            raise InvalidInput(f"The record {self.id} has no new answer (target_new), so it cannot be taught.")
-        return EditRequest(prompt=self.prompt, target=self.target_new, subject=self.subject)
+__all__ = ["Probe", "Row", "distinct_subjects", "read_rows"]
 
 
 def read_rows(path: Path, limit: int | None = None) -> tuple[Row, ...]:
-    """Return the records of a JSON-lines file, at most `limit` of them, in their order.
+    """Return the records of a file, at most `limit` of them, in their order.
 
-    Raises InvalidInput, naming file and line, for a file that cannot be read or a line that is no such record.
+    The file holds one JSON object a line, or one JSON array of objects, of any format in `formats`. Raises InvalidInput,
+    naming file and line (in an array: the record), for a file that cannot be read or a record of no known format.
     """
-    rows: list[Row] = []
     try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if limit is not None and len(rows) >= limit:
-                    break
-                if line.strip():
-                    rows.append(_row(line, f"{path.name}, line {number}", number))
+        return tuple(_row(stored, place, number) for stored, place, number in islice(_records(path), limit))
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"The file {path} cannot be read as UTF-8 text: {error}") from error
-    return tuple(rows)
 
 
 def distinct_subjects(rows: Iterable[Row]) -> tuple[Row, ...]:
@@ -74,54 +41,39 @@ def distinct_subjects(rows: Iterable[Row]) -> tuple[Row, ...]:
     return tuple(kept)
 
 
-def _row(line: str, place: str, number: int) -> Row:
+def _records(path: Path) -> Iterator[tuple[object, str, int]]:
+    """Yield each record with its place in words and its number; a line is read only when it is asked for."""
+    if _is_array(path):
+        stored = _parsed(path.read_text(encoding="utf-8-sig"), path.name, 1)
+        assert isinstance(stored, list)
+        for number, record in enumerate(stored, start=1):
+            yield record, f"{path.name}, record {number}", number
+        return
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield _parsed(line.rstrip(), path.name, number), f"{path.name}, line {number}", number
+
+
+def _is_array(path: Path) -> bool:
+    with path.open(encoding="utf-8-sig") as lines:
+        return next((line.strip()[0] for line in lines if line.strip()), "") == "["
+
+
+def _parsed(text: str, name: str, first_line: int) -> object:
     try:
-        stored = json.loads(line)
-        if not isinstance(stored, dict):
-            raise TypeError("it is not an object")
-        if "case_id" in stored and "locality_prompt" in stored:
-            return _stream_row(stored)
-        return Row(
-            id=str(stored.get("id", number)),
-            subject=_text_or_none(stored, "subject"),
-            prompt=_text(stored, "prompt"),
-            target_new=_text_or_none(stored, "target_new"),
-            target_true=_text_or_none(stored, "target_true"),
-            rephrases=tuple(_checked(text, "rephrases") for text in stored.get("rephrases", ())),
-            locality=tuple(_probe(probe) for probe in stored.get("locality", ())),
-            portability=tuple(_probe(probe) for probe in stored.get("portability", ())),
-        )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InvalidInput(f"{place} is no editing record: {error}. See the README for the format.") from error
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"{name}, line {first_line + error.lineno - 1}"
+        raise InvalidInput(
+            f"{place} is no JSON: {error.msg} (column {error.colno}). Write one object a line, or one array of objects."
+        ) from error
 
 
-def _stream_row(stored: Mapping[str, object]) -> Row:
-    """Read a case of the long stream: one locality prompt, of the same relation."""
-    truth = _text_or_none(stored, "locality_ground_truth")
-    return Row(
-        id=str(stored["case_id"]),
-        subject=_text_or_none(stored, "subject"),
-        prompt=_text(stored, "prompt"),
-        target_new=_text_or_none(stored, "target_new"),
-        target_true=_text_or_none(stored, "ground_truth"),
-        locality=(Probe(prompt=_text(stored, "locality_prompt"), answer=truth, kind="neighborhood"),),
-    )
-
-
-def _probe(stored: Mapping[str, object]) -> Probe:
-    return Probe(prompt=_text(stored, "prompt"), answer=_text_or_none(stored, "answer"), kind=_text(stored, "kind"))
-
-
-def _text(stored: Mapping[str, object], field: str) -> str:
-    return _checked(stored[field], field)
-
-
-def _text_or_none(stored: Mapping[str, object], field: str) -> str | None:
-    value = stored.get(field)
-    return None if value is None else _checked(value, field)
-
-
-def _checked(value: object, field: str) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{field} must be text, not {type(value).__name__}")
-    return value
+def _row(stored: object, place: str, number: int) -> Row:
+    try:
+        return row_of(stored, number)
+    except KeyError as error:
+        raise InvalidInput(f"{place} is no editing record: the field {error} is missing.") from error
+    except (ValueError, TypeError) as error:
+        raise InvalidInput(f"{place} is no editing record: {error}.") from error
