@@ -20,6 +20,8 @@ from sola_core.editors.sola import Sola, SolaSettings
 from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidRequest, UnknownEdit
 from sola_core.host.intervention import Intervention
 from sola_core.host.model import HostModel
+from sola_core.host.scoring import TargetScore, score_targets
+from sola_core.host.stream import Generation
 from sola_core.library.store import Library
 from sola_core.records import (
     Answer,
@@ -190,6 +192,19 @@ class SolaEditor:
     def base_generation_logits(self, prompt: str, steps: int = 16) -> Tensor:
         """Return the same of the untouched model."""
         return self.host.generation_logits(checked_prompt(prompt), steps)
+
+    def target_scores(self, prompt: str, targets: Sequence[str]) -> tuple[TargetScore, ...]:
+        """Return how likely each target is as the answer, teacher-forced, with the edit that `answer` would route to."""
+        return score_targets(self.host, prompt, targets, self._plan(prompt).intervention)
+
+    def base_target_scores(self, prompt: str, targets: Sequence[str]) -> tuple[TargetScore, ...]:
+        """Return the same of the untouched model."""
+        return score_targets(self.host, checked_prompt(prompt), targets)
+
+    def forced_answer(self, edit_id: str, prompt: str, max_new_tokens: int = 48) -> Generation:
+        """Answer with this edit, on or off, whatever the router would choose; raise UnknownEdit for an unknown id."""
+        forced = self.method.intervention(self._library.tensors(edit_id), self.host)
+        return self.host.generate(checked_prompt(prompt), max_new_tokens=max_new_tokens, intervention=forced)
 
     # ---- routing -------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from sola_core.errors import HostError, InvalidInput
 from sola_core.host.architecture import Architecture, architecture_of, linear_shape
+from sola_core.host.device import chosen_device
 from sola_core.host.intervention import Intervention, Latch, ModuleFunction, Phase, applied, no_grad_parameters
 from sola_core.host.prompt import PromptFormat, PromptIds
 from sola_core.host.stream import Generation, TokenStream
@@ -91,7 +92,7 @@ class HostModel:
 
         from sola_core.host.sources import fetch_host
 
-        target = _device(device)
+        target = chosen_device(device)
         folder = fetch_host(name_or_path, on_progress=on_progress)
         dtype = torch.bfloat16 if target.startswith("cuda") else torch.float32
         with no_bars():
@@ -265,15 +266,19 @@ class HostModel:
         assert isinstance(layers, nn.ModuleList)
         return layers
 
-    @torch.no_grad()
     def advance(self, ids: Tensor, cache: object, start: int, latch: Latch, last_user: int) -> Tensor:
         """Run one forward step, (1, n) ids, and return the last position's logits, (vocab,)."""
+        return self.advance_rows(ids, cache, start, latch, last_user, 1)[-1]
+
+    @torch.no_grad()
+    def advance_rows(self, ids: Tensor, cache: object, start: int, latch: Latch, last_user: int, keep: int) -> Tensor:
+        """Run one forward step, (1, n) ids, and return the logits of its last `keep` positions, (keep, vocab)."""
         phase: Phase = "prefill" if start == 0 else "decode"
         ids = ids.to(self.device)
         positions = torch.arange(start, start + ids.shape[1], device=ids.device)
         with self.lock, latch.applied(self._model, positions, phase, last_user):
-            output = self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        logits: Tensor = output.logits[0, -1]
+            output = self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=keep)
+        logits: Tensor = output.logits[0]
         return logits
 
 
@@ -281,21 +286,6 @@ class _Reached(Exception):
     def __init__(self, value: Tensor) -> None:
         super().__init__("reached")
         self.value = value
-
-
-def _device(wanted: str) -> str:
-    if wanted == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    kind = wanted.partition(":")[0]
-    if kind not in {"cpu", "cuda", "mps"}:
-        raise InvalidInput(f"Unknown device '{wanted}'. Use auto, cpu, cuda or mps.")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise InvalidInput("This machine has no usable CUDA device. Use --device cpu.")
-    if kind == "mps" and not torch.backends.mps.is_available():
-        raise InvalidInput("This machine has no usable MPS device. Use --device cpu.")
-    return wanted
 
 
 def pad_right(rows: Sequence[Sequence[int]]) -> Tensor:
