@@ -92,6 +92,11 @@ def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
     bench.add_argument("--distinct-subjects", action="store_true", help="take the first N with distinct subjects")
     bench.add_argument("--bulk", action="store_true", help="teach in batches instead of one by one")
     bench.add_argument("--tokens", type=_count, default=48, help="the longest answer (default 48)")
+    bench.add_argument(
+        "--teacher-forced",
+        action="store_true",
+        help="add what papers report: token accuracies and CounterFact's scores",
+    )
     scope = _measurement(
         commands, "scope", "measure the router alone: every fact's key stored, every probe routed", data=True
     )

@@ -55,7 +55,15 @@ def bench(args: argparse.Namespace) -> int:
     unrelated = read_rows(Path(args.unrelated), limit=args.unrelated_count) if args.unrelated else ()
     line = ProgressLine(always=args.progress)
     with editor_factory(args)(":memory:") as editor:
-        report = run(editor, rows, unrelated=unrelated, bulk=args.bulk, tokens=args.tokens, on_stage=line)
+        report = run(
+            editor,
+            rows,
+            unrelated=unrelated,
+            bulk=args.bulk,
+            tokens=args.tokens,
+            teacher_forced=args.teacher_forced,
+            on_stage=line,
+        )
     line.clear()
     put(args, report.text(), {"figures": report.figures, "seed": args.seed, "report": report})
     return 0

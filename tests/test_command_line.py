@@ -207,6 +207,15 @@ def test_bench_in_batches_gives_the_same_scores_and_counts_what_was_not_taught(r
     assert "not taught: 'Too long?'" in text
 
 
+def test_bench_adds_the_teacher_forced_block_only_when_asked(run: Run, facts: Path) -> None:
+    words = ("bench", "--data", facts, "--tokens", 4, "--edits", 1)
+    plain, forced = (json.loads(run(*words, *more, "--json")[1]) for more in ((), ("--teacher-forced",)))
+    assert "tf_reliability" not in plain["figures"]
+    assert forced["figures"]["tf_reliability"] == 1.0
+    assert forced["report"]["settings"]["teacher_forced"] is True
+    assert {"accuracy", "new", "true"} <= set(forced["report"]["teacher_forced"][0])
+
+
 def test_unrelated_questions_are_a_kind_of_their_own(run: Run, facts: Path, tmp_path: Path) -> None:
     path = tmp_path / "questions.jsonl"
     path.write_text("\n".join(json.dumps({"id": str(i), "prompt": f"seven {i}?"}) for i in range(5)), encoding="utf-8")

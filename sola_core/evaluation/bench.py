@@ -1,27 +1,27 @@
 """The benchmark of the whole system: teach a stream of facts, then ask everything and let the model answer freely.
 
-Knows the session from outside. Nothing is scored before the last fact is taught; nothing is teacher-forced.
+Knows the session from outside. Nothing is scored before the last fact is taught. The scores are of free-running answers; the
+customary teacher-forced ones stand in a block of their own, on request.
 """
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from sola_core.errors import EditFailed, InvalidInput
-from sola_core.evaluation.datasets import Row
 from sola_core.evaluation.numbers import median, present, share
 from sola_core.evaluation.output import surroundings, table
+from sola_core.evaluation.questions import APART, OWN, Question, questions_of
 from sola_core.evaluation.reversibility import OnStage
+from sola_core.evaluation.rows import Row
+from sola_core.evaluation.teacher_forced import ForcedScore, forced_figures, forced_score
 from sola_core.records import Answer, Edit
 from sola_core.session import SolaEditor
 from sola_core.text import normalised_answer
 
-APART = "Forgetfulness"  # mentions the old fact: reported, not counted in `locality`
-NEIGHBOUR = "neighborhood"  # the one kind of negative that may be about another stored subject
 Outcome = Literal["right", "wrong", "missed", "untouched", "false fire"]
 
 
@@ -62,12 +62,13 @@ class BenchReport:
     settings: Mapping[str, str | int | bool]
     surroundings: Mapping[str, str | int]
     seconds: float
+    teacher_forced: tuple[ForcedScore, ...] = ()
 
     @property
     def figures(self) -> dict[str, float]:
         """The flat figures; shares are 0..1 and an absent one is left out."""
-        stay = [a for a in self.asked if a.kind not in {"reliability", "generality"}]
-        own = [a for a in self.asked if a.kind in {"reliability", "generality"}]
+        stay = [a for a in self.asked if a.kind not in OWN]
+        own = [a for a in self.asked if a.kind in OWN]
         found: dict[str, float | None] = {
             "reliability": share(a.good for a in own if a.kind == "reliability"),
             "generality": share(a.good for a in own if a.kind == "generality"),
@@ -81,10 +82,10 @@ class BenchReport:
         found["edit_seconds_median"] = median([t.seconds for t in self.taught if t.edit_id])
         found["edits"] = len(self.taught)
         found["not_taught"] = sum(t.edit_id is None for t in self.taught)
-        return present(found)
+        return {**present(found), **forced_figures(self.teacher_forced)}
 
     def text(self) -> str:
-        """Return two tables: how answers score, and what the router did."""
+        """Return a table of how answers score and what the router did, and the teacher-forced block if there is one."""
         kinds = list(dict.fromkeys(a.kind for a in self.asked))
         rows = []
         for kind in kinds:
@@ -95,20 +96,15 @@ class BenchReport:
         headers = ["asked", "prompts", "good", "share", "right edit", "wrong edit", "missed", "false fire"]
         figures = self.figures
         lines = [table(headers, rows)]
+        if self.teacher_forced:
+            forced = [(name, f"{value:.3f}") for name, value in forced_figures(self.teacher_forced).items()]
+            lines.append("\n" + table(["teacher-forced, as papers have it", "share"], forced) + "\n")
         lines += [f"not taught: {t.prompt!r}: {t.failure}" for t in self.taught if t.edit_id is None]
         if self.dropped:
             lines.append(f"{self.dropped} neighbours were dropped: they contain another taught subject")
         speed = f", {figures['edit_seconds_median']:.2f} s each (median)" if "edit_seconds_median" in figures else ""
         lines.append(f"{len(self.taught)} facts taught{speed}; all in {self.seconds:.0f} s")
         return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class _Question:
-    row_id: str
-    kind: str
-    prompt: str
-    target: str | None  # None: must stay as the base model answers
 
 
 def bench(
@@ -118,11 +114,13 @@ def bench(
     unrelated: Sequence[Row] = (),
     bulk: bool = False,
     tokens: int = 48,
+    teacher_forced: bool = False,
     on_stage: OnStage | None = None,
 ) -> BenchReport:
     """Teach all rows in their order, then ask all prompts of all rows; `unrelated` are further prompts that must stay.
 
-    `bulk` teaches in batches; `tokens` is the longest answer. Raises InvalidInput when the editor holds edits already.
+    `bulk` teaches in batches; `tokens` is the longest answer; `teacher_forced` adds the customary block. Raises InvalidInput
+    when the editor holds edits already.
     """
     if editor.edits:
         raise InvalidInput("The benchmark needs an empty library: edits of before would answer its questions.")
@@ -130,20 +128,34 @@ def bench(
     began = time.perf_counter()
     taught = _teach_in_batches(editor, rows, show) if bulk else _teach(editor, rows, show)
     owners = {t.edit_id: t.row_id for t in taught if t.edit_id}
-    questions, dropped = _questions(rows, unrelated)
-    asked = []
-    for done, question in enumerate(questions):
-        show("asking", done, len(questions))
-        asked.append(_ask(editor, question, owners, tokens))
-    show("asking", len(questions), len(questions))
+    questions, dropped = questions_of(rows, unrelated)
+    asked = [_ask(editor, question, owners, tokens) for question in _each(questions, "asking", show)]
+    scored = _each(questions if teacher_forced else [], "scoring", show)
+    forced = [forced_score(question, editor.target_scores, editor.base_target_scores) for question in scored]
     return BenchReport(
         taught=tuple(taught),
         asked=tuple(asked),
         dropped=dropped,
-        settings={"router": editor.router_name, "bulk": bulk, "tokens": tokens, "method": editor.method.name},
+        settings={
+            "router": editor.router_name,
+            "bulk": bulk,
+            "tokens": tokens,
+            "method": editor.method.name,
+            "teacher_forced": teacher_forced,
+        },
         surroundings=surroundings(editor.host),
         seconds=time.perf_counter() - began,
+        teacher_forced=tuple(score for score in forced if score is not None),
     )
+
+
+def _each(questions: Sequence[Question], stage: str, show: OnStage) -> Iterator[Question]:
+    """Yield the questions and show how many are done."""
+    for done, question in enumerate(questions):
+        show(stage, done, len(questions))
+        yield question
+    if questions:
+        show(stage, len(questions), len(questions))
 
 
 def _teach(editor: SolaEditor, rows: Sequence[Row], show: OnStage) -> list[Taught]:
@@ -187,30 +199,7 @@ def _not_taught(row: Row, error: EditFailed) -> Taught:
     )
 
 
-def _questions(rows: Sequence[Row], unrelated: Sequence[Row]) -> tuple[list[_Question], int]:
-    """Return all questions, and how many neighbours were dropped because another taught subject stands in them."""
-    questions: list[_Question] = []
-    dropped = 0
-    for row in rows:
-        questions.append(_Question(row.id, "reliability", row.prompt, row.target_new))
-        questions += [_Question(row.id, "generality", text, row.target_new) for text in row.rephrases]
-    subjects = {row.subject for row in rows if row.subject}
-    for row in rows:
-        others = subjects - {row.subject}
-        for probe in row.locality:
-            if probe.kind == NEIGHBOUR and any(_contains(probe.prompt, subject) for subject in others):
-                dropped += 1
-            else:
-                questions.append(_Question(row.id, probe.kind, probe.prompt, None))
-    questions += [_Question(row.id, "unrelated", row.prompt, None) for row in unrelated]
-    return questions, dropped
-
-
-def _contains(prompt: str, subject: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(subject)}(?!\w)", prompt, re.IGNORECASE) is not None
-
-
-def _ask(editor: SolaEditor, question: _Question, owners: Mapping[str, str], tokens: int) -> Asked:
+def _ask(editor: SolaEditor, question: Question, owners: Mapping[str, str], tokens: int) -> Asked:
     answer = editor.answer(question.prompt, tokens)
     if question.target is None:
         base = editor.base_answer(question.prompt, tokens)
@@ -219,7 +208,7 @@ def _ask(editor: SolaEditor, question: _Question, owners: Mapping[str, str], tok
         same = normalised_answer(answer.text) == normalised_answer(question.target)
         good, wanted = same and answer.stopped == "end", question.target
     return Asked(
-        row_id=question.row_id,
+        row_id=question.row.id,
         kind=question.kind,
         prompt=question.prompt,
         text=answer.text,
@@ -230,10 +219,10 @@ def _ask(editor: SolaEditor, question: _Question, owners: Mapping[str, str], tok
     )
 
 
-def _outcome(question: _Question, answer: Answer, owners: Mapping[str, str]) -> Outcome:
+def _outcome(question: Question, answer: Answer, owners: Mapping[str, str]) -> Outcome:
     edit_id = answer.route.edit_id
     if question.target is None:
         return "untouched" if edit_id is None else "false fire"
     if edit_id is None:
         return "missed"
-    return "right" if owners.get(edit_id) == question.row_id else "wrong"
+    return "right" if owners.get(edit_id) == question.row.id else "wrong"
