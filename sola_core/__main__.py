@@ -97,6 +97,11 @@ def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
         action="store_true",
         help="add what papers report: token accuracies and CounterFact's scores",
     )
+    bench.add_argument(
+        "--bounds",
+        action="store_true",
+        help="add the scores with the right edit forced, and those of the untouched model",
+    )
     scope = _measurement(
         commands, "scope", "measure the router alone: every fact's key stored, every probe routed", data=True
     )

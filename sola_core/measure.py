@@ -62,6 +62,7 @@ def bench(args: argparse.Namespace) -> int:
             bulk=args.bulk,
             tokens=args.tokens,
             teacher_forced=args.teacher_forced,
+            bounds=args.bounds,
             on_stage=line,
         )
     line.clear()

@@ -216,6 +216,15 @@ def test_bench_adds_the_teacher_forced_block_only_when_asked(run: Run, facts: Pa
     assert {"accuracy", "new", "true"} <= set(forced["report"]["teacher_forced"][0])
 
 
+def test_bench_adds_the_oracle_and_the_untouched_model_only_when_asked(run: Run, facts: Path) -> None:
+    words = ("bench", "--data", facts, "--tokens", 4, "--edits", 1)
+    plain, framed = (json.loads(run(*words, *more, "--json")[1]) for more in ((), ("--bounds",)))
+    assert "oracle_reliability" not in plain["figures"]
+    assert framed["figures"]["oracle_reliability"] == framed["figures"]["oracle_generality"] == 1.0
+    assert framed["figures"]["no_edit_reliability"] == 0.0
+    assert [b["name"] for b in framed["report"]["bounds"]] == ["oracle", "no_edit"] * 2
+
+
 def test_unrelated_questions_are_a_kind_of_their_own(run: Run, facts: Path, tmp_path: Path) -> None:
     path = tmp_path / "questions.jsonl"
     path.write_text("\n".join(json.dumps({"id": str(i), "prompt": f"seven {i}?"}) for i in range(5)), encoding="utf-8")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sola_core.errors import EditFailed, InvalidInput
+from sola_core.evaluation.bounds import Bound, bound_figures, bounds_of
 from sola_core.evaluation.numbers import median, present, share
 from sola_core.evaluation.output import surroundings, table
 from sola_core.evaluation.questions import APART, OWN, Question, questions_of
@@ -20,7 +21,6 @@ from sola_core.evaluation.rows import Row
 from sola_core.evaluation.teacher_forced import ForcedScore, forced_figures, forced_score
 from sola_core.records import Answer, Edit
 from sola_core.session import SolaEditor
-from sola_core.text import normalised_answer
 
 Outcome = Literal["right", "wrong", "missed", "untouched", "false fire"]
 
@@ -63,6 +63,7 @@ class BenchReport:
     surroundings: Mapping[str, str | int]
     seconds: float
     teacher_forced: tuple[ForcedScore, ...] = ()
+    bounds: tuple[Bound, ...] = ()
 
     @property
     def figures(self) -> dict[str, float]:
@@ -82,10 +83,10 @@ class BenchReport:
         found["edit_seconds_median"] = median([t.seconds for t in self.taught if t.edit_id])
         found["edits"] = len(self.taught)
         found["not_taught"] = sum(t.edit_id is None for t in self.taught)
-        return {**present(found), **forced_figures(self.teacher_forced)}
+        return {**present(found), **bound_figures(self.bounds), **forced_figures(self.teacher_forced)}
 
     def text(self) -> str:
-        """Return a table of how answers score and what the router did, and the teacher-forced block if there is one."""
+        """Return a table of how answers score and what the router did, then the blocks that were asked for."""
         kinds = list(dict.fromkeys(a.kind for a in self.asked))
         rows = []
         for kind in kinds:
@@ -96,6 +97,9 @@ class BenchReport:
         headers = ["asked", "prompts", "good", "share", "right edit", "wrong edit", "missed", "false fire"]
         figures = self.figures
         lines = [table(headers, rows)]
+        if self.bounds:
+            framed = [(name, f"{value:.3f}") for name, value in bound_figures(self.bounds).items()]
+            lines.append("\n" + table(["the right edit forced, and no edit", "share"], framed) + "\n")
         if self.teacher_forced:
             forced = [(name, f"{value:.3f}") for name, value in forced_figures(self.teacher_forced).items()]
             lines.append("\n" + table(["teacher-forced, as papers have it", "share"], forced) + "\n")
@@ -115,23 +119,27 @@ def bench(
     bulk: bool = False,
     tokens: int = 48,
     teacher_forced: bool = False,
+    bounds: bool = False,
     on_stage: OnStage | None = None,
 ) -> BenchReport:
     """Teach all rows in their order, then ask all prompts of all rows; `unrelated` are further prompts that must stay.
 
-    `bulk` teaches in batches; `tokens` is the longest answer; `teacher_forced` adds the customary block. Raises InvalidInput
-    when the editor holds edits already.
+    `bulk` teaches in batches; `tokens` is the longest answer; `teacher_forced` adds the customary block, and `bounds`
+    the scores with the right edit forced and with no edit. Raises InvalidInput when the editor holds edits already.
     """
     if editor.edits:
         raise InvalidInput("The benchmark needs an empty library: edits of before would answer its questions.")
     show = on_stage or (lambda stage, done, total: None)
     began = time.perf_counter()
     taught = _teach_in_batches(editor, rows, show) if bulk else _teach(editor, rows, show)
-    owners = {t.edit_id: t.row_id for t in taught if t.edit_id}
+    edit_ids = {row: t.edit_id for row, t in zip(rows, taught, strict=True)}  # by row: a file may repeat an id
+    owners = {edit_id: row for row, edit_id in edit_ids.items() if edit_id}
     questions, dropped = questions_of(rows, unrelated)
     asked = [_ask(editor, question, owners, tokens) for question in _each(questions, "asking", show)]
     scored = _each(questions if teacher_forced else [], "scoring", show)
     forced = [forced_score(question, editor.target_scores, editor.base_target_scores) for question in scored]
+    own = [question for question in questions if bounds and question.kind in OWN]
+    framed = [bounds_of(editor, q, edit_ids[q.row], tokens) for q in _each(own, "asking without the router", show)]
     return BenchReport(
         taught=tuple(taught),
         asked=tuple(asked),
@@ -142,10 +150,12 @@ def bench(
             "tokens": tokens,
             "method": editor.method.name,
             "teacher_forced": teacher_forced,
+            "bounds": bounds,
         },
         surroundings=surroundings(editor.host),
         seconds=time.perf_counter() - began,
         teacher_forced=tuple(score for score in forced if score is not None),
+        bounds=tuple(bound for pair in framed for bound in pair),
     )
 
 
@@ -199,14 +209,13 @@ def _not_taught(row: Row, error: EditFailed) -> Taught:
     )
 
 
-def _ask(editor: SolaEditor, question: Question, owners: Mapping[str, str], tokens: int) -> Asked:
+def _ask(editor: SolaEditor, question: Question, owners: Mapping[str, Row], tokens: int) -> Asked:
     answer = editor.answer(question.prompt, tokens)
     if question.target is None:
         base = editor.base_answer(question.prompt, tokens)
         good, wanted = answer.text == base.text and answer.stopped == base.stopped, base.text
     else:
-        same = normalised_answer(answer.text) == normalised_answer(question.target)
-        good, wanted = same and answer.stopped == "end", question.target
+        good, wanted = question.answered(answer.text, answer.stopped), question.target
     return Asked(
         row_id=question.row.id,
         kind=question.kind,
@@ -219,10 +228,10 @@ def _ask(editor: SolaEditor, question: Question, owners: Mapping[str, str], toke
     )
 
 
-def _outcome(question: Question, answer: Answer, owners: Mapping[str, str]) -> Outcome:
+def _outcome(question: Question, answer: Answer, owners: Mapping[str, Row]) -> Outcome:
     edit_id = answer.route.edit_id
     if question.target is None:
         return "untouched" if edit_id is None else "false fire"
     if edit_id is None:
         return "missed"
-    return "right" if owners.get(edit_id) == question.row.id else "wrong"
+    return "right" if owners.get(edit_id) == question.row else "wrong"

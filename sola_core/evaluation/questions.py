@@ -1,6 +1,6 @@
-"""Which prompts a benchmark asks about its facts, and which of them it must leave out.
+"""Which prompts a benchmark asks about its facts, which of them it leaves out, and what counts as the new answer.
 
-Knows rows. Knows no editor and no score.
+Knows rows. Knows no editor, and no figures.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sola_core.evaluation.rows import Row
+from sola_core.text import normalised_answer
 
 APART = "Forgetfulness"  # mentions the old fact: reported, not counted in `locality`
 NEIGHBOUR = "neighborhood"  # the one kind of negative that may be about another stored subject
@@ -30,6 +31,11 @@ class Question:
     def target(self) -> str | None:
         """The new answer; None where the base model's answer must stay."""
         return self.row.target_new if self.kind in OWN else None
+
+    def answered(self, text: str, stopped: str) -> bool:
+        """Return whether an answer is exactly the new one (case and punctuation aside) and stopped by itself."""
+        same = self.target is not None and normalised_answer(text) == normalised_answer(self.target)
+        return same and stopped == "end"
 
 
 def questions_of(rows: Sequence[Row], unrelated: Sequence[Row]) -> tuple[list[Question], int]:
