@@ -177,6 +177,11 @@ def test_easyedits_flat_counterfact(tmp_path: Path) -> None:
     assert row.portability == (Probe(prompt="Its maker is", answer="Bo", kind="one_hop"),)
 
 
+def test_a_question_of_natural_questions_is_told_by_its_mark_in_any_format(tmp_path: Path) -> None:
+    (row,) = read(tmp_path, {**COUNTERFACT, "locality_prompt": "nq question: who came first"})
+    assert row.locality == (Probe(prompt="who came first?", answer="drum", kind="nq"),)
+
+
 def test_demo_facts_are_read_like_any_other_file(tmp_path: Path) -> None:
     (row,) = read(tmp_path, DEMO)
     assert (row.id, row.target_new, row.rephrases) == ("fact-1", "Ann", ("Keyer?",))

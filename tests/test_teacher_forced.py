@@ -95,7 +95,7 @@ def test_figures_are_means_over_rows_of_each_rows_mean() -> None:
             scored("b", "generality", 1.0, -1, -2),
             *[scored("a", "neighborhood", 1.0, -2, -1)] * 3,
             scored("b", "neighborhood", 0.0, -1, -2),
-            scored("b", "Forgetfulness", 0.0),
+            scored("c", "Forgetfulness", 0.0),
             scored("a", "unrelated", 0.0),  # another record that has the same id
         ]
     )
@@ -125,10 +125,10 @@ def test_absent_figures_are_left_out() -> None:
     assert "ps" not in figures and "cf_score" not in figures
 
 
-def run(*, teacher_forced: bool, router: str = "hidden") -> BenchReport:
+def run(*, teacher_forced: bool, bounds: bool = False, router: str = "hidden") -> BenchReport:
     host = tiny_host()
     with load_editor(host=host, encoder=tiny_encoder(), router=router) as editor:
-        report = bench(editor, [ROW], tokens=8, teacher_forced=teacher_forced)
+        report = bench(editor, [ROW], tokens=8, teacher_forced=teacher_forced, bounds=bounds)
     assert count_hooks(host._model) == 0
     return report
 
@@ -143,6 +143,17 @@ def test_a_taught_fact_is_reliable_both_ways_and_the_present_names_keep_their_me
     assert before == {name: figures[name] for name in before}
     assert not {"tf_reliability", "es", "cf_score"} & before.keys() and plain.teacher_forced == ()
     assert "teacher-forced" in both.text() and "teacher-forced" not in plain.text()
+
+
+def test_with_bounds_too_the_untouched_model_gets_the_customary_numbers() -> None:
+    report = run(teacher_forced=True, bounds=True)
+    with load_editor(host=tiny_host(), encoder=tiny_encoder(), router="hidden") as editor:
+        new, true = editor.base_target_scores(ROW.prompt, ["Oslo", "Paris"])
+    assert report.figures["no_edit_tf_reliability"] == new.accuracy < report.figures["tf_reliability"]
+    assert report.figures["no_edit_es"] == float(new.mean_log_probability > true.mean_log_probability)
+    assert {"no_edit_tf_generality", "no_edit_ps", "no_edit_ns", "no_edit_cf_score"} <= report.figures.keys()
+    assert not any(name.startswith("no_edit_tf_locality") for name in report.figures)  # 1 by definition
+    assert "no_edit_es" in report.text()
 
 
 def test_a_prompt_that_no_edit_answers_agrees_with_the_untouched_model_wholly() -> None:

@@ -64,6 +64,7 @@ class BenchReport:
     seconds: float
     teacher_forced: tuple[ForcedScore, ...] = ()
     bounds: tuple[Bound, ...] = ()
+    untouched: tuple[ForcedScore, ...] = ()  # the base model's teacher-forced scores, with both blocks
 
     @property
     def figures(self) -> dict[str, float]:
@@ -83,7 +84,14 @@ class BenchReport:
         found["edit_seconds_median"] = median([t.seconds for t in self.taught if t.edit_id])
         found["edits"] = len(self.taught)
         found["not_taught"] = sum(t.edit_id is None for t in self.taught)
-        return {**present(found), **bound_figures(self.bounds), **forced_figures(self.teacher_forced)}
+        return {**present(found), **bound_figures(self.bounds), **self.forced_figures}
+
+    @property
+    def forced_figures(self) -> dict[str, float]:
+        """The teacher-forced ones of the flat figures; the untouched model's start with `no_edit_`."""
+        base = {f"no_edit_{name}": value for name, value in forced_figures(self.untouched).items()}
+        kept = {name: value for name, value in base.items() if "tf_locality" not in name}  # 1 by definition
+        return {**forced_figures(self.teacher_forced), **kept}
 
     def text(self) -> str:
         """Return a table of how answers score and what the router did, then the blocks that were asked for."""
@@ -101,7 +109,7 @@ class BenchReport:
             framed = [(name, f"{value:.3f}") for name, value in bound_figures(self.bounds).items()]
             lines.append("\n" + table(["the right edit forced, and no edit", "share"], framed) + "\n")
         if self.teacher_forced:
-            forced = [(name, f"{value:.3f}") for name, value in forced_figures(self.teacher_forced).items()]
+            forced = [(name, f"{value:.3f}") for name, value in self.forced_figures.items()]
             lines.append("\n" + table(["teacher-forced, as papers have it", "share"], forced) + "\n")
         lines += [f"not taught: {t.prompt!r}: {t.failure}" for t in self.taught if t.edit_id is None]
         if self.dropped:
@@ -124,8 +132,9 @@ def bench(
 ) -> BenchReport:
     """Teach all rows in their order, then ask all prompts of all rows; `unrelated` are further prompts that must stay.
 
-    `bulk` teaches in batches; `tokens` is the longest answer; `teacher_forced` adds the customary block, and `bounds`
-    the scores with the right edit forced and with no edit. Raises InvalidInput when the editor holds edits already.
+    `bulk` teaches in batches; `tokens` is the longest answer; `teacher_forced` adds the customary block, and `bounds` the scores
+    with the right edit forced and with no edit (with both, the latter teacher-forced too). Raises InvalidInput when the editor
+    holds edits already.
     """
     if editor.edits:
         raise InvalidInput("The benchmark needs an empty library: edits of before would answer its questions.")
@@ -136,8 +145,10 @@ def bench(
     owners = {edit_id: row for row, edit_id in edit_ids.items() if edit_id}
     questions, dropped = questions_of(rows, unrelated)
     asked = [_ask(editor, question, owners, tokens) for question in _each(questions, "asking", show)]
-    scored = _each(questions if teacher_forced else [], "scoring", show)
-    forced = [forced_score(question, editor.target_scores, editor.base_target_scores) for question in scored]
+    edited, base = editor.target_scores, editor.base_target_scores
+    scored = questions if teacher_forced else []
+    forced = [forced_score(question, edited, base) for question in _each(scored, "scoring", show)]
+    untouched = [forced_score(q, base, base) for q in _each(scored if bounds else [], "scoring the base model", show)]
     own = [question for question in questions if bounds and question.kind in OWN]
     framed = [bounds_of(editor, q, edit_ids[q.row], tokens) for q in _each(own, "asking without the router", show)]
     return BenchReport(
@@ -156,6 +167,7 @@ def bench(
         seconds=time.perf_counter() - began,
         teacher_forced=tuple(score for score in forced if score is not None),
         bounds=tuple(bound for pair in framed for bound in pair),
+        untouched=tuple(score for score in untouched if score is not None),
     )
 
 
