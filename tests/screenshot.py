@@ -35,8 +35,9 @@ def teach(page: Page, example: str, number: int) -> None:
 def ask(page: Page, question: str) -> None:
     """Ask and wait for both answers."""
     page.get_by_label("Your question").fill(question)
+    page.evaluate("document.querySelectorAll('#compared p').forEach(p => p.classList.add('of-before'))")
     page.get_by_role("button", name="Ask both").click()
-    expect(page.locator("#stop")).to_be_enabled(timeout=30 * SECONDS)
+    expect(page.locator("#compared p:not(.of-before)")).to_be_visible(timeout=120 * SECONDS)
     expect(page.locator("#compared")).to_contain_text(re.compile("answers? (are|differ)"), timeout=120 * SECONDS)
     expect(page.locator("#stop")).to_be_disabled(timeout=30 * SECONDS)
 

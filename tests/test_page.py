@@ -68,8 +68,9 @@ class Visit:
     def ask(self, question: str) -> tuple[str, str]:
         """Ask, wait for both answers' ends, and return the untouched and the edited one."""
         self.page.get_by_label("Your question").fill(question)
+        self.page.evaluate("document.querySelectorAll('#compared p').forEach(p => p.classList.add('of-before'))")
         self.page.get_by_role("button", name="Ask both").click()
-        expect(self.page.locator("#stop")).to_be_enabled(timeout=30 * SECONDS)
+        expect(self.page.locator("#compared p:not(.of-before)")).to_be_visible(timeout=90 * SECONDS)
         return self.answers()
 
     def answers(self) -> tuple[str, str]:
