@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sola_core.errors import SolaError
 from sola_core.progress import ProgressLine
 from sola_core.records import Answer, Edit, EditRequest, TrainingStep
+from sola_core.steps import finish
 
 if TYPE_CHECKING:
     from sola_core.host.model import HostModel
@@ -48,13 +49,7 @@ def ask(args: argparse.Namespace) -> int:
     from sola_core.ui.wire import ask_json
 
     with open_editor(args, args.library) as editor:
-        rounds = answer_twice(editor, args.question, args.tokens)
-        while True:
-            try:
-                next(rounds)
-            except StopIteration as finished:
-                both = finished.value
-                break
+        both = finish(answer_twice(editor, args.question, args.tokens))
     route = both.route
     by = f"edit {route.edit_id}" if route.edit_id else "no edit"
     lines = [f"{_text(both.edited)}", f"  answered by {by} ({route.reason}, router {route.router})"]
@@ -142,13 +137,12 @@ def load_host(args: argparse.Namespace) -> HostModel:
 def load_encoder(args: argparse.Namespace) -> TextEncoder:
     """Load the sentence encoder, fetched first if need be."""
     _quiet()
-    from sola_core.host.sources import fetch_encoder
-    from sola_core.routing.encoders import TextEncoder
+    from sola_core import routed
 
     line = ProgressLine(always=args.progress)
-    folder = fetch_encoder(on_progress=line.message)
+    encoder = routed.load_encoder(on_progress=line.message)
     line.clear()
-    return TextEncoder.load(folder.path, folder.fingerprint)
+    return encoder
 
 
 def put(args: argparse.Namespace, text: str, value: object) -> None:

@@ -5,18 +5,17 @@ Opens the engine for many visitors at once. Knows no page.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sola_core.atlas import Atlas, Layout
-from sola_core.errors import SolaError
-from sola_core.records import EditRequest
+from sola_core.evaluation.facts import read_facts
+from sola_core.evaluation.rows import Row
 from sola_core.resources import asset
-from sola_core.session import SolaEditor, load_editor, load_encoder
+from sola_core.routed import load_encoder
+from sola_core.session import SolaEditor, load_editor
 from sola_core.workspace import Limits, Workspace, WorkspaceRegistry
 
 if TYPE_CHECKING:
@@ -40,21 +39,12 @@ class About:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoFact:
-    """A made-up fact to try, with questions that must and must not reach it."""
-
-    request: EditRequest  # without the rephrasings: those are asked, not taught
-    rephrases: tuple[str, ...]
-    neighbours: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Studio:
     """One server's page: all that its panels share."""
 
     registry: WorkspaceRegistry
     about: About
-    facts: tuple[DemoFact, ...]
+    facts: tuple[Row, ...]  # made-up ones to try; their rephrasings and neighbours are asked, not taught
 
 
 def open_studio(
@@ -87,7 +77,7 @@ def open_studio(
     return Studio(
         registry=WorkspaceRegistry(new_workspace, limits=limits, personal=library is not None),
         about=describe(editor, seed),
-        facts=demo_facts(),
+        facts=read_facts(),
     )
 
 
@@ -105,28 +95,9 @@ def describe(editor: SolaEditor, seed: int) -> About:
     )
 
 
-def demo_facts(path: Path | None = None) -> tuple[DemoFact, ...]:
-    """Read the facts to try; raise SolaError when the file is damaged."""
-    path = path or asset("demo_facts.json")
-    try:
-        return tuple(_fact(row) for row in json.loads(path.read_text(encoding="utf-8")))
-    except (KeyError, TypeError, ValueError) as error:
-        raise SolaError(f"The demo facts in {path.name} cannot be read. Install the project again.") from error
-
-
-def fact_for(facts: Sequence[DemoFact], prompt: str) -> DemoFact | None:
+def fact_for(facts: Sequence[Row], prompt: str) -> Row | None:
     """Return the demo fact with this prompt."""
-    return next((fact for fact in facts if fact.request.prompt == prompt), None)
-
-
-def _fact(row: dict[str, object]) -> DemoFact:
-    rephrases, neighbours = row["rephrases"], row["neighbours"]
-    assert isinstance(rephrases, list) and isinstance(neighbours, list)
-    return DemoFact(
-        request=EditRequest(prompt=str(row["prompt"]), target=str(row["target"]), subject=str(row["subject"])),
-        rephrases=tuple(map(str, rephrases)),
-        neighbours=tuple(map(str, neighbours)),
-    )
+    return next((fact for fact in facts if fact.prompt == prompt), None)
 
 
 def _version(package: str) -> str:

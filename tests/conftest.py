@@ -9,7 +9,7 @@ import torch
 
 from sola_core.errors import HostUnavailable
 from sola_core.host.model import HostModel
-from sola_core.host.sources import fetch_encoder
+from sola_core.routed import load_encoder
 from sola_core.routing.encoders import TextEncoder
 from tests.chromium import MISSING, find_chromium
 from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport
@@ -42,10 +42,9 @@ def real_host() -> HostModel:
 def real_encoder() -> TextEncoder:
     """The default sentence encoder, fetched once; for tests marked `model`."""
     try:
-        folder = fetch_encoder()
+        return load_encoder()
     except HostUnavailable as error:
         pytest.skip(str(error))
-    return TextEncoder.load(folder.path, folder.fingerprint)
 
 
 @pytest.fixture(scope="session")

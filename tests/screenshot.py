@@ -14,8 +14,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 from sola_core.host.model import HostModel
-from sola_core.host.sources import fetch_encoder
-from sola_core.routing.encoders import TextEncoder
+from sola_core.routed import load_encoder
 from sola_core.workspace import Limits
 from tests.chromium import MISSING, find_chromium
 from tests.serving import served
@@ -59,10 +58,10 @@ def main(arguments: Sequence[str]) -> int:
         print(MISSING, file=sys.stderr)
         return 1
     folder = Path(arguments[0]) if arguments else None
-    host, encoder = HostModel.load("smollm2-135m", "cpu"), fetch_encoder()
+    host, encoder = HostModel.load("smollm2-135m", "cpu"), load_encoder()
     looks = [(name, scheme) for name in SIZES for scheme in ("light", "dark")] if folder else [("desktop", "light")]
     with (
-        served(host, TextEncoder.load(encoder.path, encoder.fingerprint), limits=Limits(), use_umap=True) as server,
+        served(host, encoder, limits=Limits(), use_umap=True) as server,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

@@ -22,17 +22,19 @@ ALLOWED: dict[str, set[str]] = {
     "text": {"records", "errors"},
     "resources": {"errors"},
     "progress": set(),
+    "steps": set(),
     "quiet": set(),
     "host": FOUNDATION,
     "routing": FOUNDATION,
     "library": FOUNDATION,
-    "editors": FOUNDATION | {"host", "routing"},
+    "editors": FOUNDATION | {"host", "routing", "steps"},
     "answering": FOUNDATION | {"host"},
-    "session": FOUNDATION | {"host", "routing", "editors", "library", "answering"},
+    "routed": FOUNDATION | {"host", "routing", "editors", "library", "answering"},
+    "session": FOUNDATION | {"host", "editors", "library", "answering", "routed", "routing", "steps"},
 }
 PUBLIC = "(public names)"  # what `from sola_core import ...` gives
 UI_MAY_NOT = {"torch", "transformers", "peft", "sqlite3"}
-UI_MAY_NOT_OURS = {"host", "routing", "editors", "library", "session"}
+UI_MAY_NOT_OURS = {"host", "routing", "editors", "library", "routed", "session"}
 GRADIO_USERS = {"ui"}
 PLOTLY_USERS = {"ui"}
 PLOTLY_FILES = {"evaluation/report.py"}

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from sola_core.comparison import SideBySide
+from sola_core.evaluation.facts import read_facts
 from sola_core.precedence import covers, uncovered_by
 from sola_core.records import Answer, Candidate, Edit, EditRequest, Route, TrainingRecord, TrainingStep
 from sola_core.resources import asset
-from sola_core.studio import About, demo_facts
+from sola_core.studio import About
 from sola_core.ui import explain, figures, markup, present, wire
 from sola_core.ui.places import MapLine, MapPicture, MapPoint, picture
 from sola_core.workspace import AskedQuestion, Limits, Moment
@@ -360,7 +361,7 @@ def test_both_answers_and_the_route_go_out_as_json() -> None:
 
 
 def test_there_are_twenty_or_more_demo_facts_with_questions_that_must_and_must_not_reach_them() -> None:
-    facts = demo_facts()
+    facts = read_facts()
     assert len(facts) >= 20
-    assert len({fact.request.prompt for fact in facts}) == len(facts)
-    assert all(fact.rephrases and fact.neighbours and fact.request.subject for fact in facts)
+    assert len({fact.prompt for fact in facts}) == len(facts)
+    assert all(fact.rephrases and fact.locality and fact.subject for fact in facts)

@@ -157,13 +157,13 @@ def test_the_route_is_decided_once_however_long_the_answer(
     editor = opened(router)
     editor.edit(FRANCE)
     decided: list[str] = []
-    real = editor._router.route
+    real = editor._routed._router.route
 
     def count(prompt: str, activation: torch.Tensor | None = None) -> object:
         decided.append(prompt)
         return real(prompt, activation)
 
-    monkeypatch.setattr(editor._router, "route", count)
+    monkeypatch.setattr(editor._routed._router, "route", count)
     list(editor.stream(FRANCE.prompt, 12, ignore_end=True))
     assert decided == [FRANCE.prompt]
 
@@ -344,14 +344,14 @@ def test_a_first_edit_that_arrives_while_a_route_is_sought_locks_nobody_out(
     editor = opened("hidden")
     editor.edit(FRANCE)
     editor.set_enabled(editor.edits[0].id, False)
-    real, seen = editor._router.route, list[object]()
+    real, seen = editor._routed._router.route, list[object]()
 
     def switched_meanwhile(prompt: str, activation: torch.Tensor | None = None) -> Route:
         seen.append(activation)
         return real(prompt, activation)
 
-    monkeypatch.setattr(editor._router, "route", switched_meanwhile)
-    held = editor._state
+    monkeypatch.setattr(editor._routed._router, "route", switched_meanwhile)
+    held = editor._routed._state
     held.acquire()
     asking = threading.Thread(target=editor.route, args=(FRANCE.prompt,))
     asking.start()

@@ -15,6 +15,7 @@ from sola_core.errors import EditFailed, InvalidRequest
 from sola_core.host.intervention import count_hooks
 from sola_core.host.model import HostModel
 from sola_core.records import EditRequest, TrainedEdit
+from sola_core.steps import finish
 from tests.tiny import FAMILIES, Family, tiny_host
 
 REQUEST = EditRequest(prompt="What is the capital of France?", target="Oslo")
@@ -73,7 +74,7 @@ def test_the_stored_tensors_are_half_precision_and_small(host: HostModel, traine
 def test_a_batch_gives_the_same_answers_as_one_by_one(host: HostModel) -> None:
     editor = Sola()
     steps = editor.train_many([REQUEST, OTHER], host)
-    outcomes = _result(steps)
+    outcomes = finish(steps)
     for request, outcome in zip((REQUEST, OTHER), outcomes, strict=True):
         assert isinstance(outcome, TrainedEdit)
         answer = host.generate(request.prompt, intervention=editor.intervention(outcome.tensors, host))
@@ -82,7 +83,7 @@ def test_a_batch_gives_the_same_answers_as_one_by_one(host: HostModel) -> None:
 
 def test_one_bad_request_in_a_batch_fails_alone(host: HostModel) -> None:
     bad = EditRequest(prompt="Who?", target="blue " * 100)
-    first, second = _result(Sola().train_many([bad, REQUEST], host))
+    first, second = finish(Sola().train_many([bad, REQUEST], host))
     assert isinstance(first, InvalidRequest)
     assert isinstance(second, TrainedEdit)
 
@@ -154,7 +155,7 @@ def test_a_question_that_leaves_no_room_for_the_answer_is_refused(host: HostMode
         words.pop()
     prompt = " ".join(words)
     request = EditRequest(prompt=prompt, target="Rotterdam Lyon Oslo")
-    first, second = _result(Sola().train_many([request, REQUEST], host))
+    first, second = finish(Sola().train_many([request, REQUEST], host))
     assert isinstance(first, InvalidRequest) and "no room for the answer" in str(first)
     assert isinstance(second, TrainedEdit)
 
@@ -215,11 +216,3 @@ def _host_that_stops_by_itself() -> HostModel:
         if answer.ids and host.target_ids(answer.text)[:-1] == list(answer.ids):  # text that tokenises as it was made
             return host
     raise AssertionError("no seed gives such a host")
-
-
-def _result(steps):  # type: ignore[no-untyped-def]
-    while True:
-        try:
-            next(steps)
-        except StopIteration as finished:
-            return finished.value

@@ -10,6 +10,7 @@ from sola_core import EditRequest, InvalidInput, SolaError, UnknownEdit, load_ed
 from sola_core.atlas import Atlas, Layout
 from sola_core.errors import LibraryFull, SessionRequired, WorkspacesFull
 from sola_core.records import Edit
+from sola_core.steps import finish
 from sola_core.workspace import Limits, Visitor, Workspace, WorkspaceRegistry
 from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
@@ -59,13 +60,7 @@ def teach(
     registry: WorkspaceRegistry, visitor: Visitor, request: EditRequest = FRANCE, replace: tuple[str, ...] = ()
 ) -> Edit:
     with registry.claim(visitor) as workspace:
-        steps = workspace.teach(request, replace)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as finished:
-                edit: Edit = finished.value
-                return edit
+        return finish(workspace.teach(request, replace))
 
 
 def prompts(registry: WorkspaceRegistry, visitor: Visitor) -> list[str]:

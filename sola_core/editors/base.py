@@ -14,6 +14,7 @@ from sola_core.errors import EditFailed
 from sola_core.host.intervention import Intervention
 from sola_core.host.model import HostModel
 from sola_core.records import Capabilities, EditRequest, TrainedEdit, TrainingStep
+from sola_core.steps import finish
 
 TrainingSteps = Generator[TrainingStep, None, TrainedEdit]
 
@@ -44,10 +45,4 @@ class Editor(Protocol):
 
 def train(editor: Editor, request: EditRequest, host: HostModel) -> TrainedEdit:
     """Train one edit to the end; a pure function of editor settings, request and host."""
-    steps = editor.train_steps(request, host)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as finished:
-            trained: TrainedEdit = finished.value
-            return trained
+    return finish(editor.train_steps(request, host))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sola_core.evaluation.rows import Row
+from sola_core.evaluation.rows import Probe, Row
 from sola_core.text import normalised_answer
 
 APART = "Forgetfulness"  # mentions the old fact: reported, not counted in `locality`
@@ -45,11 +45,10 @@ def questions_of(rows: Sequence[Row], unrelated: Sequence[Row]) -> tuple[list[Qu
     for row in rows:
         questions.append(Question(row=row, kind="reliability", prompt=row.prompt))
         questions += [Question(row=row, kind="generality", prompt=text) for text in row.rephrases]
-    subjects = {row.subject for row in rows if row.subject}
+    stored = StoredSubjects(rows)
     for row in rows:
-        others = subjects - {row.subject}
         for probe in row.locality:
-            if probe.kind == NEIGHBOUR and any(_contains(probe.prompt, subject) for subject in others):
+            if stored.drop(probe, row):
                 dropped += 1
             else:
                 questions.append(Question(row=row, kind=probe.kind, prompt=probe.prompt, expected=probe.answer))
@@ -58,5 +57,21 @@ def questions_of(rows: Sequence[Row], unrelated: Sequence[Row]) -> tuple[list[Qu
     return questions, dropped
 
 
-def _contains(prompt: str, subject: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(subject)}(?!\w)", prompt, re.IGNORECASE) is not None
+class StoredSubjects:
+    """The subjects of the facts that are stored together, as words, letter case aside."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._subjects = {_words(row.subject) for row in rows if row.subject} - {()}
+        self._longest = max(map(len, self._subjects), default=0)
+
+    def drop(self, probe: Probe, row: Row) -> bool:
+        """Return whether a neighbour of a row contains the subject of another one as whole words: no negative then."""
+        if probe.kind != NEIGHBOUR:
+            return False
+        words, own = _words(probe.prompt), _words(row.subject or "")
+        parts = (words[i : i + n] for n in range(1, self._longest + 1) for i in range(len(words) - n + 1))
+        return any(part in self._subjects and part != own for part in parts)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"\w+", text.casefold()))

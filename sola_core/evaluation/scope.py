@@ -5,20 +5,18 @@ Knows routers and records, no adapters and no host; needs no trained edit.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from sola_core.evaluation.datasets import Row
+from sola_core.evaluation.questions import APART, StoredSubjects
+from sola_core.evaluation.rows import Row
 from sola_core.records import KeyText, Route
 from sola_core.routing.router import Router
 
 ALIAS = "Subject_Aliasing"  # the one portability kind that is a positive for a router
-APART = "Forgetfulness"  # mentions the old fact: reported, not counted
-NEIGHBOUR = "neighborhood"  # the one kind of negative that may be about another stored subject
 
 Progress = Callable[[int, int], None]  # prompts done, prompts in all
 
@@ -141,30 +139,19 @@ def _prompts(
     rows: Sequence[Row], ids: Sequence[str], questions: Iterable[Row]
 ) -> tuple[list[tuple[str, str, str, bool]], int]:
     """Return (row id, prompt, kind, positive) of every probe, and how many neighbours were dropped."""
-    subjects = {_words(row.subject) for row in rows if row.subject} - {()}
-    longest = max(map(len, subjects), default=0)
+    stored = StoredSubjects(rows)
     prompts: list[tuple[str, str, str, bool]] = []
     dropped = 0
     for row, row_id in zip(rows, ids, strict=True):
         prompts += [(row_id, text, "rephrase", True) for text in row.rephrases]
         prompts += [(row_id, probe.prompt, ALIAS, True) for probe in row.portability if probe.kind == ALIAS]
-        others = subjects - {_words(row.subject or "")}
         for probe in row.locality:
-            if probe.kind == NEIGHBOUR and _mentions(probe.prompt, others, longest):
+            if stored.drop(probe, row):
                 dropped += 1
             else:
                 prompts.append((row_id, probe.prompt, probe.kind, False))
     prompts += [(question.id, question.prompt, "nq", False) for question in questions]
     return prompts, dropped
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"\w+", text.casefold()))
-
-
-def _mentions(prompt: str, subjects: set[tuple[str, ...]], longest: int) -> bool:
-    words = _words(prompt)
-    return any(words[i : i + n] in subjects for n in range(1, longest + 1) for i in range(len(words) - n + 1))
 
 
 def _case(router: Router, row_id: str, prompt: str, kind: str, positive: bool) -> ScopeCase:

@@ -118,7 +118,7 @@ class AskHandlers:
             return *(gr.update(visible=False),) * 3, ("", "", "")
         fact = fact_for(self._studio.facts, taught.prompt)
         words = fact.rephrases[0] if fact else next(iter(taught.rephrases), "")
-        offers = (taught.prompt, words, fact.neighbours[0] if fact else "")
+        offers = (taught.prompt, words, fact.locality[0].prompt if fact else "")
         names = (texts.SUGGEST_SAME, texts.SUGGEST_OTHER_WORDS, texts.SUGGEST_NEIGHBOUR)
         return (
             *(

@@ -8,6 +8,7 @@ import gradio as gr
 from gradio.events import api
 
 from sola_core.records import EditRequest
+from sola_core.steps import finish
 from sola_core.studio import Studio
 from sola_core.ui import border, wire
 from sola_core.ui.wire import AskJson, EditJson
@@ -46,18 +47,12 @@ class Endpoints:
             rephrases=border.lines_field(rephrases, "rephrasings"),
         )
         with self._registry.claim(border.visitor(self._registry, request)) as workspace:
-            steps = workspace.teach(wanted)
-            while True:
-                try:
-                    next(steps)
-                except StopIteration as finished:
-                    return wire.edit_json(finished.value)
+            return wire.edit_json(finish(workspace.teach(wanted)))
 
     def ask(self, request: gr.Request, question: str) -> AskJson:
         """Ask the untouched model and the edited one; return both answers and the route, which says who answered."""
         with self._registry.visit(border.visitor(self._registry, request)) as workspace:
-            *_, both = workspace.ask(border.text_field(question, "question"))
-            return wire.ask_json(both)
+            return wire.ask_json(finish(workspace.ask(border.text_field(question, "question"))))
 
     def edits(self, request: gr.Request) -> list[EditJson]:
         """Return the edits of this session, in order of teaching."""

@@ -1,0 +1,207 @@
+"""The library and the router over it, kept in step: which edits there are, which of them answers, and what it then does.
+
+Knows when a route is decided and who else may have changed the library's file. Knows no training and no answers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+from torch import Tensor
+
+from sola_core.answering import BASE, Plan
+from sola_core.editors.base import Editor
+from sola_core.errors import UnknownEdit
+from sola_core.host.fingerprint import Progress
+from sola_core.host.intervention import Intervention
+from sola_core.host.model import HostModel
+from sola_core.host.sources import fetch_encoder
+from sola_core.library.store import Library
+from sola_core.records import Candidate, Edit, EditRequest, Erasure, KeyText, Route, TrainedEdit
+from sola_core.routing.router import ROUTERS, Router, make_router
+from sola_core.text import checked_prompt
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sola_core.routing.encoders import TextEncoder
+
+Result = TypeVar("Result")
+
+
+def load_encoder(on_progress: Progress | None = None) -> TextEncoder:
+    """Load the sentence encoder that the routers `scope` and `sentence` read texts with, fetched first if need be."""
+    from sola_core.routing.encoders import TextEncoder
+
+    folder = fetch_encoder(on_progress=on_progress)
+    return TextEncoder.load(folder.path, folder.fingerprint)
+
+
+class RoutedEdits:
+    """The stored edits and the router that chooses among them, changed together under one short lock.
+
+    Safe to call from several threads. No host step is done while the lock is held.
+    """
+
+    def __init__(
+        self, library: Library, method: Editor, host: HostModel, *, router: str, encoder: TextEncoder | None
+    ) -> None:
+        self._library, self._method, self._host, self._encoder = library, method, host, encoder
+        self._state = threading.RLock()
+        self._followed: tuple[Edit, ...] | None = None  # the edits that the router is known to agree with
+        self._router = self._filled_router(router)
+
+    # ---- the edits -----------------------------------------------------------------------------------------------
+
+    def add(self, trained: TrainedEdit, replace: Sequence[str] = ()) -> Edit:
+        """Store a trained edit, deleting those named by `replace` in the same transaction, and route to it from now on."""
+        texts = _key_texts(trained.request)
+        self._follow()
+        while True:
+            router = self._router
+            keys = router.encode(texts)  # outside the lock: a hidden-state key needs the host
+            with self._state:
+                if router is not self._router:  # switched meanwhile: its keys are other ones
+                    continue
+                edit = self._library.add(trained, keys={router.encoder_id: keys}, replace=replace)
+                for old in replace:
+                    with suppress(UnknownEdit):
+                        router.remove(old)
+                router.add(edit.id, edit.request.key_texts, keys, edit.enabled)
+                return edit
+
+    def set_enabled(self, edit_id: str, enabled: bool) -> Edit:
+        """Switch an edit on or off; raise UnknownEdit for an id this library does not hold."""
+        self._follow()
+        with self._state:
+            edit = self._library.set_enabled(edit_id, enabled)
+            with suppress(UnknownEdit):  # taught this moment by another process: the next question follows
+                self._router.set_enabled(edit_id, enabled)
+            return edit
+
+    def delete(self, edit_id: str) -> Erasure:
+        """Delete an edit for ever; say whether its text is already gone from the disk ("erased") or still going."""
+        self._follow()
+        with self._state:
+            erasure = self._library.delete(edit_id)
+            with suppress(UnknownEdit):  # taught this moment by another process
+                self._router.remove(edit_id)
+            return erasure
+
+    @property
+    def state_digest(self) -> str:
+        """Hex SHA-256 of the edits that are stored, independent of how this state was reached."""
+        with self._state:
+            return self._library.state_digest(self._router.encoder_id)
+
+    # ---- routing -------------------------------------------------------------------------------------------------
+
+    def route(self, prompt: str) -> Route:
+        """Return the route that `answer` would take now."""
+        prompt = checked_prompt(prompt)
+        return self._judged(prompt, lambda router, activation: router.route(prompt, activation))
+
+    def scores(self, prompt: str) -> tuple[Candidate, ...]:
+        """Return the score of every stored edit for this prompt, best first."""
+        prompt = checked_prompt(prompt)
+        return self._judged(prompt, lambda router, activation: router.scores(prompt, activation))
+
+    def embed(self, text: str) -> np.ndarray:
+        """Return the vector that the map draws for a text, (dim,) float32."""
+        return self._router.embed(checked_prompt(text))
+
+    def plan(self, prompt: str) -> Plan:
+        """Decide the route now, or leave the decision to the edited layer when the router reads hidden states."""
+        prompt = checked_prompt(prompt)
+        self._follow()
+        with self._state:
+            if self._router.reads == "text" or not self._router.any_enabled:
+                return self._decided(prompt, None)
+        plan = Plan(BASE, None)
+
+        def decide(row: int, activation: Tensor) -> Intervention | None:
+            with self._state:
+                decided = self._decided(prompt, activation.cpu())
+            plan.route, modules = decided.route, decided.intervention
+            return modules
+
+        plan.intervention = Intervention(decides_in=self._method.decision_module(self._host), decide=decide)
+        return plan
+
+    def intervention(self, edit_id: str) -> Intervention:
+        """Return what an edit, on or off, does to the host; raise UnknownEdit for an unknown id."""
+        return self._method.intervention(self._library.tensors(edit_id), self._host)
+
+    @property
+    def router_name(self) -> str:
+        """The router in use: hidden, sentence or scope."""
+        return self._router.name
+
+    def use_router(self, name: str) -> None:
+        """Route with another router from now on; keys that it lacks are made from the edits' texts."""
+        while True:
+            before = self._library.edits()
+            router = self._filled_router(name)
+            with self._state:
+                if self._library.edits() == before:
+                    self._router = router
+                    return
+
+    # ---- helpers in the order of use -----------------------------------------------------------------------------
+
+    def _filled_router(self, name: str) -> Router:
+        if name != "hidden" and name in ROUTERS and self._encoder is None:
+            self._encoder = load_encoder()
+        router = make_router(
+            name, encoder=self._encoder, read_state=self._read_state, host_fingerprint=self._host.fingerprint
+        )
+        known = self._library.keys(router.encoder_id)
+        for edit in self._library.edits():
+            if edit.id not in known:
+                keys = router.encode(_key_texts(edit.request))
+                try:
+                    self._library.put_keys(edit.id, router.encoder_id, keys)
+                except UnknownEdit:  # deleted meanwhile
+                    continue
+                known[edit.id] = tuple(keys)
+            router.add(edit.id, edit.request.key_texts, known[edit.id], edit.enabled)
+        return router
+
+    def _read_state(self, text: str) -> Tensor:
+        return self._host.module_input(text, self._method.decision_module(self._host))
+
+    def _follow(self) -> None:
+        """Take up what another process changed in the library's file since the last look."""
+        with self._state:
+            edits = self._library.edits()  # the same object as long as nothing was changed
+            if edits is self._followed:
+                return
+            if [(edit.id, edit.enabled) for edit in edits] == self._router.switches():
+                self._followed = edits
+                return
+        self.use_router(self._router.name)
+
+    def _judged(self, prompt: str, judge: Callable[[Router, Tensor | None], Result]) -> Result:
+        """Let the router judge a prompt, with the host's state if it reads one; that is read outside of the lock."""
+        self._follow()
+        while True:
+            router = self._router
+            reads = router.reads == "hidden" and router.any_enabled
+            activation = self._read_state(prompt) if reads else None
+            with self._state:
+                ready = activation is not None or router.reads == "text" or not router.any_enabled
+                if router is self._router and ready:
+                    return judge(router, activation)
+
+    def _decided(self, prompt: str, activation: Tensor | None) -> Plan:
+        route = self._router.route(prompt, activation)
+        if route.edit_id is None:
+            return Plan(route, None)
+        return Plan(route, self.intervention(route.edit_id))
+
+
+def _key_texts(request: EditRequest) -> list[KeyText]:
+    return [KeyText(text=text, subject=request.subject) for text in request.key_texts]
