@@ -32,8 +32,9 @@ class Projection(Protocol):
 class Atlas:
     """The sheets of one server, one for each space that texts can be drawn in.
 
-    UMAP is fitted once per sheet, in a daemon thread, and everything in it runs under one lock: its compiled code can
-    abort the process when two threads enter it.
+    UMAP is fitted once per sheet, in a thread of its own, and everything in it runs under one lock: its compiled code
+    can abort the process when two threads enter it. The process waits for that thread when it ends (some seconds at
+    most), because a thread that is ended inside compiled code aborts the process too.
     """
 
     def __init__(self, references: Sequence[str], *, seed: int = 0, use_umap: bool = True) -> None:
@@ -48,10 +49,7 @@ class Atlas:
             if space not in self._sheets:
                 sheet = Sheet(self._references, embed, seed=self._seed, lock=self._umap)
                 self._sheets[space] = sheet
-                work = threading.Thread(
-                    target=sheet.warm_up, args=(self._use_umap,), name=f"map of {space}", daemon=True
-                )
-                work.start()
+                threading.Thread(target=sheet.warm_up, args=(self._use_umap,), name=f"map of {space}").start()
             return self._sheets[space]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import time
@@ -122,3 +123,15 @@ def test_umap_is_fitted_in_the_background_and_projects_without_moving_anything()
     assert layout.places({"a": "where is the lake"}) == first
     assert (found.background("umap") == background).all()
     assert np.isfinite(background).all()
+
+
+def test_a_process_that_ends_while_the_map_is_drawn_ends_cleanly() -> None:
+    ends_early = (
+        "import torch\n"
+        "from sola_core.atlas import Atlas\n"
+        "weights = torch.ones(3000, 3000)\n"
+        "embed = lambda text: (weights @ torch.full((3000,), float(len(text))))[:16].numpy()\n"
+        "Atlas([str(n) * n for n in range(1, 60)], use_umap=False).sheet('space', embed)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", ends_early], capture_output=True, text=True, timeout=100)
+    assert (ended.returncode, ended.stderr) == (0, "")

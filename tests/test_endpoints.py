@@ -289,3 +289,9 @@ def test_a_session_that_the_queue_made_up_for_one_call_counts_for_none(monkeypat
             border.visitor(registry, request)
     finally:
         LocalContext.event_id.reset(mark)
+
+
+def test_no_component_waits_to_be_mounted_until_it_is_shown(server: Served) -> None:
+    components = build(server.studio).config["components"]
+    waiting = [one["props"].get("elem_id") for one in components if one["props"].get("visible") is False]
+    assert components and not waiting  # an update that comes while Gradio mounts a component can be lost

@@ -255,8 +255,8 @@ def test_what_a_visitor_writes_never_becomes_markup(come: Come) -> None:
     visit = come()
     visit.teach(HOSTILE, "red", rephrases=f"{HOSTILE} again")
     visit.ask(HOSTILE)
-    visit.page.get_by_role("button", name="The same as a table").first.click()
-    visit.page.get_by_role("button", name="The same as a table").last.click()
+    for table in ("#why-table", "#map-table"):
+        visit.page.locator(table).get_by_role("button", name="The same as a table").click()
     visit.page.get_by_role("button", name="Delete edit 1").click()
     expect(visit.page.locator("#edits-card")).to_contain_text("<img src=x onerror")
     expect(visit.page.locator("#why-table")).to_contain_text("${window.hacked=1}")

@@ -15,6 +15,7 @@ from sola_core.records import EditRequest, Route
 from sola_core.studio import Studio, fact_for
 from sola_core.text import checked_prompt
 from sola_core.ui import border, explain, markup, present, texts
+from sola_core.ui.visible import HIDDEN, seen
 from sola_core.ui.why import show_why
 from sola_core.workspace import AskedQuestion, Workspace
 
@@ -45,7 +46,7 @@ def ask_panel() -> AskPanel:
         stop = gr.Button(texts.STOP, interactive=False, scale=1, min_width=90, elem_id="stop")
     with gr.Row(elem_classes="sola-suggestions"):
         suggestions = tuple(
-            gr.Button("", size="sm", visible=False, min_width=120, elem_id=f"suggestion-{number}")
+            gr.Button("", size="sm", visible=HIDDEN, min_width=120, elem_id=f"suggestion-{number}")
             for number in (1, 2, 3)
         )
     with gr.Row(elem_classes="sola-answers"):
@@ -115,14 +116,14 @@ class AskHandlers:
     def suggest(self, taught: EditRequest | None) -> Shown:
         """Offer questions about the fact learnt last: itself, in other words, and a neighbour."""
         if taught is None:
-            return *(gr.update(visible=False),) * 3, ("", "", "")
+            return *(gr.update(visible=HIDDEN),) * 3, ("", "", "")
         fact = fact_for(self._studio.facts, taught.prompt)
         words = fact.rephrases[0] if fact else next(iter(taught.rephrases), "")
         offers = (taught.prompt, words, fact.locality[0].prompt if fact else "")
         names = (texts.SUGGEST_SAME, texts.SUGGEST_OTHER_WORDS, texts.SUGGEST_NEIGHBOUR)
         return (
             *(
-                gr.update(value=f"{texts.SUGGESTIONS} {name}: {present.one_line(offer, 70)}", visible=bool(offer))
+                gr.update(value=f"{texts.SUGGESTIONS} {name}: {present.one_line(offer, 70)}", visible=seen(offer))
                 for name, offer in zip(names, offers, strict=True)
             ),
             offers,

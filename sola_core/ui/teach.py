@@ -18,6 +18,7 @@ from sola_core.text import checked_request
 from sola_core.ui import border, markup, present, texts
 from sola_core.ui.figures import loss_figure
 from sola_core.ui.plot import shown
+from sola_core.ui.visible import HIDDEN
 from sola_core.workspace import Visitor, Workspace
 
 REDRAW_SECONDS = 0.25
@@ -74,14 +75,18 @@ def teach_panel(studio: Studio) -> TeachPanel:
     with gr.Row():
         teach = gr.Button(texts.TEACH, variant="primary", interactive=False, scale=3, elem_id="teach")
         cancel = gr.Button(texts.CANCEL, interactive=False, scale=1, min_width=90, elem_id="cancel")
-    with gr.Column(visible=False, elem_id="conflict", elem_classes="sola-question") as conflict:
+    # a column cannot be hidden from the beginning, a group can; its id would be in the page twice
+    with (
+        gr.Group(visible=HIDDEN, elem_classes="sola-bare") as conflict,
+        gr.Column(elem_id="conflict", elem_classes="sola-question"),
+    ):
         conflict_text = gr.HTML()
         with gr.Row():
             replace = gr.Button(texts.REPLACE, variant="primary", size="sm", elem_id="replace")
             keep_both = gr.Button(texts.KEEP_BOTH, size="sm", elem_id="keep-both")
             never_mind = gr.Button(texts.NEVER_MIND, size="sm", elem_id="never-mind")
     status = gr.HTML(elem_id="teach-status")
-    chart = gr.Plot(label=texts.LOSS_CHART, show_label=False, visible=False, elem_id="loss-chart")
+    chart = gr.Plot(label=texts.LOSS_CHART, show_label=False, visible=HIDDEN, elem_id="loss-chart")
     pending = gr.State(None)
     return TeachPanel(
         prompt=prompt,
@@ -133,7 +138,7 @@ class TeachHandlers:
             return
         question = markup.note(present.conflict(meets, number, route))
         pending = Pending(request=wanted, answers_now=meets.id)
-        yield "", gr.update(visible=False), gr.update(visible=True), question, pending, gr.skip()
+        yield "", gr.update(visible=HIDDEN), gr.update(visible=True), question, pending, gr.skip()
 
     def replace(self, pending: object, token: object, request: gr.Request) -> Generator[Shown, None, None]:
         """Teach the waiting fact and delete, in the same transaction, the edit that answered it."""
@@ -153,7 +158,7 @@ class TeachHandlers:
         return self._rest(markup.note(texts.NOT_TAUGHT))
 
     def _rest(self, status: str) -> Shown:
-        hidden = gr.update(visible=False)
+        hidden = gr.update(visible=HIDDEN)
         return status, hidden, hidden, "", None, gr.update(interactive=False)
 
     def _waiting(self, pending: object) -> Pending:
@@ -162,7 +167,7 @@ class TeachHandlers:
         return pending
 
     def _learn(self, visitor: Visitor, wanted: EditRequest, replace: Sequence[str]) -> Generator[Shown, None, None]:
-        hidden = gr.update(visible=False)
+        hidden = gr.update(visible=HIDDEN)
         start = markup.progress("Getting ready", 0, 1)
         yield start, hidden, hidden, "", None, gr.update(interactive=True)
         with self._registry.claim(visitor) as workspace:

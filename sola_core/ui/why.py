@@ -13,6 +13,7 @@ from sola_core.ui import markup, texts
 from sola_core.ui.explain import Why
 from sola_core.ui.figures import why_figure
 from sola_core.ui.plot import shown
+from sola_core.ui.visible import HIDDEN, seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,8 @@ def why_panel() -> WhyPanel:
     """Draw the panel."""
     gr.HTML(markup.heading("", texts.WHY_HEADING))
     sentence = gr.HTML(markup.note(texts.WHY_EMPTY), elem_id="why-sentence")
-    chart = gr.Plot(label=texts.WHY_CHART, show_label=False, visible=False, elem_id="why-chart")
-    with gr.Accordion(texts.AS_TABLE, open=False, visible=False, elem_id="why-table") as fold:
+    chart = gr.Plot(label=texts.WHY_CHART, show_label=False, visible=HIDDEN, elem_id="why-chart")
+    with gr.Accordion(texts.AS_TABLE, open=False, visible=HIDDEN, elem_id="why-table") as fold:
         table = gr.HTML()
     return WhyPanel(shown=[sentence, chart, fold, table])
 
@@ -42,7 +43,7 @@ def show_why(why: Why) -> tuple[object, ...]:
     head = ("Edit", "Its question", why.score_name.capitalize(), "Switch", "Outcome")
     return (
         markup.note(why.sentence),
-        gr.update(value=shown(why_figure(why)) if rows else None, visible=bool(rows)),
-        gr.update(visible=bool(rows)),
+        gr.update(value=shown(why_figure(why)) if rows else None, visible=seen(rows)),
+        gr.update(visible=seen(rows)),
         markup.table(caption, head, rows),
     )
