@@ -108,6 +108,18 @@ def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
     scope.add_argument("--edits", type=_count, metavar="N", help="facts to store (default: all)")
     scope.add_argument("--distinct-subjects", action="store_true", help="take the first N with distinct subjects")
     scope.add_argument(
+        "--routers", nargs="+", metavar="R", help="several routers in one run, the first one's figures first"
+    )
+    scope.add_argument(
+        "--sizes", type=_count, nargs="+", metavar="N", help="measure with the first N facts stored, each N"
+    )
+    scope.add_argument(
+        "--fill", metavar="FILE", help="further facts, stored behind those of --data and not asked about"
+    )
+    scope.add_argument(
+        "--probes", type=_count, metavar="N", help="ask about the first N facts only (default: all; with --sizes 100)"
+    )
+    scope.add_argument(
         "--no-subject", action="store_true", help="make the keys without the subject that the data gives"
     )
     for command in (bench, scope):

@@ -18,7 +18,6 @@ from sola_core.progress import ProgressLine
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sola_core.evaluation.scope import ScopeResult
     from sola_core.host.model import HostModel
     from sola_core.routing.router import Router
 
@@ -91,23 +90,29 @@ def speed(args: argparse.Namespace) -> int:
 
 def scope(args: argparse.Namespace) -> int:
     """Measure the router alone: every fact's key stored, every probe routed."""
-    from sola_core.evaluation.datasets import read_rows
+    from sola_core.evaluation.datasets import distinct_subjects, read_rows
     from sola_core.evaluation.facts import read_facts
-    from sola_core.evaluation.scope import scope_benchmark
+    from sola_core.evaluation.scope_sweep import scope_sweep
 
     rows = read_facts(_data(args), limit=args.edits, distinct=args.distinct_subjects)
+    fill = read_facts(Path(args.fill)) if args.fill else ()
+    if args.distinct_subjects:
+        fill = distinct_subjects((*rows, *fill))[len(rows) :]
     questions = read_rows(Path(args.unrelated), limit=args.unrelated_count) if args.unrelated else ()
-    router = _empty_router(args)
     line = ProgressLine(always=args.progress)
-    result = scope_benchmark(
-        router,
+    sweep = scope_sweep(
+        [_empty_router(args, name) for name in dict.fromkeys(args.routers or [args.router])],
         rows,
+        fill=fill,
+        sizes=args.sizes or (),
+        probed=args.probes,
         questions=questions,
         use_subject=not args.no_subject,
-        on_progress=lambda done, total: line("routing", done, total),
+        on_stage=line,
     )
     line.clear()
-    put(args, _scope_text(result), {"figures": result.figures, "seed": args.seed, "report": result})
+    value = {"figures": sweep.figures, "seed": args.seed, "report": sweep.full, "runs": sweep.runs}
+    put(args, sweep.text(), value)
     return 0
 
 
@@ -126,14 +131,14 @@ def calibrate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _empty_router(args: argparse.Namespace) -> Router:
-    """Return the router that the flags name; only `hidden` needs the host."""
+def _empty_router(args: argparse.Namespace, name: str) -> Router:
+    """Return a router by name; only `hidden` needs the host."""
     from sola_core.routing.router import make_router
 
-    if args.router == "hidden":
+    if name == "hidden":
         model, read_state = _host_state(args)
-        return make_router("hidden", encoder=None, read_state=read_state, host_fingerprint=model.fingerprint)
-    return make_router(args.router, encoder=load_encoder(args), read_state=None, host_fingerprint="")
+        return make_router(name, encoder=None, read_state=read_state, host_fingerprint=model.fingerprint)
+    return make_router(name, encoder=load_encoder(args), read_state=None, host_fingerprint="")
 
 
 def _host_state(args: argparse.Namespace) -> tuple[HostModel, Callable[[str], Tensor]]:
@@ -143,21 +148,6 @@ def _host_state(args: argparse.Namespace) -> tuple[HostModel, Callable[[str], Te
     host = load_host(args)
     module = Sola().decision_module(host)
     return host, lambda text: host.module_input(text, module)
-
-
-def _scope_text(result: ScopeResult) -> str:
-    from sola_core.evaluation.output import table
-
-    lines = [table(["figure", "value"], [(name, f"{value:.4f}") for name, value in result.figures.items()])]
-    lines.append(f"{result.edits} edits, router {result.router}, threshold {result.threshold:.4f}")
-    lines.append("prompts: " + ", ".join(f"{count} {kind}" for kind, count in sorted(result.counts.items())))
-    if result.dropped:
-        lines.append(f"{result.dropped} neighbours were dropped: they contain another stored subject")
-    if result.unrepresentable:
-        lines.append(f"{result.unrepresentable} facts have no key: they are found by their own words only")
-    if result.apart is not None:
-        lines.append(f"Forgetfulness, not counted: {result.apart:.4f} routed anywhere")
-    return "\n".join(lines)
 
 
 def _data(args: argparse.Namespace) -> Path | None:

@@ -15,6 +15,7 @@ import pytest
 from sola_core.__main__ import main
 from sola_core.progress import ProgressLine
 from tests.tiny import tiny_model, tiny_tokenizer
+from tests.tiny_encoder import tiny_encoder
 
 ROOT = Path(__file__).parent.parent
 PROMPT = "What is the capital of France?"
@@ -240,6 +241,21 @@ def test_scope_measures_the_router_alone(run: Run, facts: Path) -> None:
     assert status == 0
     assert figures["recall"] == 1.0
     assert 0.0 <= figures["false_fire"] <= 1.0
+
+
+def test_scope_measures_several_routers_and_sizes_in_one_run(
+    run: Run, facts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sola_core.measure.load_encoder", lambda args: tiny_encoder())
+    words = ("--routers", "sentence", "hidden", "--edits", 1, "--fill", facts, "--sizes", 1, 3)
+    stored = json.loads(run("scope", "--data", facts, *words, "--json")[1])
+    assert [(r["router"], r["edits"]) for r in stored["runs"]] == [
+        (n, e) for n in ("sentence", "hidden") for e in (1, 3)
+    ]
+    assert stored["figures"]["recall"] == stored["figures"]["hidden_recall_1"] == 1.0
+    assert stored["report"]["router"] == "sentence"
+    status, _, err = run("scope", "--data", facts, "--routers", "sentence", "nothere")
+    assert status == 2 and "nothere" in err
 
 
 def test_speed_prints_ratios_measured_in_one_run(run: Run, facts: Path) -> None:

@@ -5,12 +5,14 @@ Knows routers and records, no adapters and no host; needs no trained edit.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from sola_core.evaluation.numbers import median
 from sola_core.evaluation.questions import APART, StoredSubjects
 from sola_core.evaluation.rows import Row
 from sola_core.records import KeyText, Route
@@ -19,6 +21,7 @@ from sola_core.routing.router import Router
 ALIAS = "Subject_Aliasing"  # the one portability kind that is a positive for a router
 
 Progress = Callable[[int, int], None]  # prompts done, prompts in all
+Prompt = tuple[str, str, str, bool]  # row id, prompt, kind, positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,7 @@ class ScopeCase:
     best: str | None  # id of the row with the highest score
     best_score: float  # -inf without a score
     own_score: float  # the score of its own row; -inf without one
+    seconds: float = 0.0  # the decision, with the encoder's (or the host's) reading of the prompt
 
     def fires(self, threshold: float) -> str | None:
         """Return the row that answers at another threshold; an equal key answers at any."""
@@ -55,6 +59,7 @@ class ScopeResult:
     dropped: int  # neighbours that contain another stored subject
     apart: float | None  # share of `Forgetfulness` prompts routed anywhere
     unrepresentable: int  # stored rows without a key, found by equality only
+    routing_ms: float | None  # median over the prompts
     cases: tuple[ScopeCase, ...]
 
 
@@ -70,25 +75,40 @@ def scope_benchmark(
 
     With `use_subject` the keys are made with the subject that the record gives, as an edit request would.
     """
-    ids = _row_ids(rows)
-    unrepresentable = _store(router, rows, ids, use_subject)
-    prompts, dropped = _prompts(rows, ids, questions)
+    ids = row_ids(rows)
+    missing = store(router, rows, ids, use_subject=use_subject)
+    prompts, dropped = prompts_of(rows, ids, questions, stored=rows)
+    return routed(router, prompts, edits=len(rows), dropped=dropped, unrepresentable=missing, on_progress=on_progress)
+
+
+def routed(
+    router: Router,
+    prompts: Sequence[Prompt],
+    *,
+    edits: int,
+    dropped: int,
+    unrepresentable: int,
+    on_progress: Progress | None = None,
+) -> ScopeResult:
+    """Route every prompt through a router that holds `edits` rows, and count."""
     cases = []
     for done, (row_id, prompt, kind, positive) in enumerate(prompts, start=1):
         cases.append(_case(router, row_id, prompt, kind, positive))
         if on_progress is not None:
             on_progress(done, len(prompts))
     apart = [case.routed is not None for case in cases if case.kind == APART]
+    seconds = median([case.seconds for case in cases])
     return ScopeResult(
         router=router.name,
         encoder_id=router.encoder_id,
         threshold=router.threshold,
-        edits=len(rows),
+        edits=edits,
         figures=scope_figures(cases, router.threshold),
         counts=dict(Counter(case.kind for case in cases)),
         dropped=dropped,
         apart=float(np.mean(apart)) if apart else None,
         unrepresentable=unrepresentable,
+        routing_ms=None if seconds is None else 1000 * seconds,
         cases=tuple(cases),
     )
 
@@ -115,7 +135,7 @@ def scope_figures(cases: Sequence[ScopeCase], threshold: float) -> dict[str, flo
     return figures
 
 
-def _row_ids(rows: Sequence[Row]) -> list[str]:
+def row_ids(rows: Sequence[Row]) -> list[str]:
     """Return a unique id per row: the record's own, with its number behind when it came before."""
     seen: set[str] = set()
     ids = []
@@ -126,7 +146,8 @@ def _row_ids(rows: Sequence[Row]) -> list[str]:
     return ids
 
 
-def _store(router: Router, rows: Sequence[Row], ids: Sequence[str], use_subject: bool) -> int:
+def store(router: Router, rows: Sequence[Row], ids: Sequence[str], *, use_subject: bool = True) -> int:
+    """Add every row's key to a router; return how many rows have none."""
     missing = 0
     for row, row_id in zip(rows, ids, strict=True):
         keys = router.encode([KeyText(text=row.prompt, subject=row.subject if use_subject else None)])
@@ -135,18 +156,18 @@ def _store(router: Router, rows: Sequence[Row], ids: Sequence[str], use_subject:
     return missing
 
 
-def _prompts(
-    rows: Sequence[Row], ids: Sequence[str], questions: Iterable[Row]
-) -> tuple[list[tuple[str, str, str, bool]], int]:
-    """Return (row id, prompt, kind, positive) of every probe, and how many neighbours were dropped."""
-    stored = StoredSubjects(rows)
-    prompts: list[tuple[str, str, str, bool]] = []
+def prompts_of(
+    rows: Sequence[Row], ids: Sequence[str], questions: Iterable[Row], *, stored: Sequence[Row]
+) -> tuple[list[Prompt], int]:
+    """Return every prompt that tests `rows`, and how many neighbours were dropped: they name a subject of `stored`."""
+    subjects = StoredSubjects(stored)
+    prompts: list[Prompt] = []
     dropped = 0
     for row, row_id in zip(rows, ids, strict=True):
         prompts += [(row_id, text, "rephrase", True) for text in row.rephrases]
         prompts += [(row_id, probe.prompt, ALIAS, True) for probe in row.portability if probe.kind == ALIAS]
         for probe in row.locality:
-            if stored.drop(probe, row):
+            if subjects.drop(probe, row):
                 dropped += 1
             else:
                 prompts.append((row_id, probe.prompt, probe.kind, False))
@@ -155,7 +176,9 @@ def _prompts(
 
 
 def _case(router: Router, row_id: str, prompt: str, kind: str, positive: bool) -> ScopeCase:
+    began = time.perf_counter()
     route = router.route(prompt)
+    seconds = time.perf_counter() - began
     best = route.candidates[0] if route.candidates else None
     return ScopeCase(
         row_id=row_id,
@@ -167,6 +190,7 @@ def _case(router: Router, row_id: str, prompt: str, kind: str, positive: bool) -
         best=best.edit_id if best else None,
         best_score=best.score if best else float("-inf"),
         own_score=_own_score(router, route, row_id, prompt) if positive else float("-inf"),
+        seconds=seconds,
     )
 
 
