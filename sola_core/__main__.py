@@ -122,10 +122,18 @@ def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
     scope.add_argument(
         "--no-subject", action="store_true", help="make the keys without the subject that the data gives"
     )
-    for command in (bench, scope):
+    general = _measurement(
+        commands, "general", "teach N facts, then compare text and answers elsewhere with the base model"
+    )
+    general.add_argument("--library", metavar="FILE", help="take the edits of this library instead of teaching --data")
+    general.add_argument("--edits", type=_count, metavar="N", help="facts to teach (default: all)")
+    general.add_argument("--text", metavar="FILE", help="running text (plain text, UTF-8), read in windows")
+    general.add_argument("--windows", type=_count, default=40, metavar="N", help="how many windows (default 40)")
+    general.add_argument("--tokens", type=_count, default=48, help="the longest answer (default 48)")
+    for command, asked in ((bench, 300), (scope, 300), (general, 100)):
         command.add_argument("--unrelated", metavar="FILE", help="questions that no edit should answer (JSON lines)")
         command.add_argument(
-            "--unrelated-count", type=_count, default=300, metavar="N", help="how many of them (default 300)"
+            "--unrelated-count", type=_count, default=asked, metavar="N", help=f"how many of them (default {asked})"
         )
     calibrate = _measurement(
         commands, "calibrate", "make the routers' tables and thresholds from a folder of records", data=True

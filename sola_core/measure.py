@@ -1,4 +1,4 @@
-"""What each measuring command does: prove, bench, speed, scope, calibrate.
+"""What each measuring command does: prove, bench, speed, scope, general, calibrate.
 
 Knows the measurements and how to print; what they mean is in `evaluation`.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sola_core.commands import editor_factory, load_encoder, load_host, put
+from sola_core.errors import InvalidInput
 from sola_core.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -113,6 +114,35 @@ def scope(args: argparse.Namespace) -> int:
     line.clear()
     value = {"figures": sweep.figures, "seed": args.seed, "report": sweep.full, "runs": sweep.runs}
     put(args, sweep.text(), value)
+    return 0
+
+
+def general(args: argparse.Namespace) -> int:
+    """Teach facts, or open a library that holds some, and see what the host still does elsewhere."""
+    from sola_core.evaluation.datasets import read_rows
+    from sola_core.evaluation.facts import read_facts
+    from sola_core.evaluation.general import general as run
+    from sola_core.evaluation.general import read_windows
+
+    if args.library and args.data:
+        raise InvalidInput("Name either --library, to take its edits, or --data, to teach facts; not both.")
+    if args.library and not Path(args.library).is_file():
+        raise InvalidInput(f"There is no library {args.library}. Name another file, or teach facts with --data.")
+    rows = () if args.library else read_facts(_data(args), limit=args.edits)
+    windows = read_windows(Path(args.text), args.windows) if args.text else ()
+    unrelated = read_rows(Path(args.unrelated), limit=args.unrelated_count) if args.unrelated else ()
+    line = ProgressLine(always=args.progress)
+    with editor_factory(args)(args.library or ":memory:") as editor:
+        report = run(
+            editor,
+            [row.request for row in rows],
+            windows=windows,
+            unrelated=unrelated,
+            tokens=args.tokens,
+            on_stage=line,
+        )
+    line.clear()
+    put(args, report.text(), {"figures": report.figures, "seed": args.seed, "report": report})
     return 0
 
 

@@ -17,7 +17,7 @@ from sola_core.editors.base import Editor
 from sola_core.editors.sola import Sola, SolaSettings
 from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidRequest
 from sola_core.host.model import HostModel
-from sola_core.host.scoring import TargetScore, score_targets
+from sola_core.host.scoring import TargetScore, score_targets, score_text
 from sola_core.host.stream import Generation
 from sola_core.library.store import Library
 from sola_core.records import (
@@ -183,6 +183,15 @@ class SolaEditor:
     def base_target_scores(self, prompt: str, targets: Sequence[str]) -> tuple[TargetScore, ...]:
         """Return the same of the untouched model."""
         return score_targets(self.host, checked_prompt(prompt), targets)
+
+    def text_score(self, text: str) -> TargetScore:
+        """Return how likely a running text is, with the edit that the router chooses for it as for a question."""
+        edit_id = self._routed.route(text).edit_id
+        return score_text(self.host, text, None if edit_id is None else self._routed.intervention(edit_id))
+
+    def base_text_score(self, text: str) -> TargetScore:
+        """Return the same of the untouched model."""
+        return score_text(self.host, checked_prompt(text))
 
     def forced_answer(self, edit_id: str, prompt: str, max_new_tokens: int = 48) -> Generation:
         """Answer with this edit, on or off, whatever the router would choose; raise UnknownEdit for an unknown id."""

@@ -258,6 +258,25 @@ def test_scope_measures_several_routers_and_sizes_in_one_run(
     assert status == 2 and "nothere" in err
 
 
+def test_general_compares_what_is_elsewhere_with_the_base_model(
+    run: Run, facts: Path, library: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("Where was the painter born? " * 6, encoding="utf-8")
+    words = ("--text", text, "--unrelated", facts, "--unrelated-count", 1, "--tokens", 4)
+    status, out, _ = run("general", "--data", facts, "--edits", 2, *words, "--json")
+    figures = json.loads(out)["figures"]
+    assert status == 0
+    assert figures["perplexity"] == figures["perplexity_base"]
+    assert (figures["edits"], figures["identical_answers"], figures["bit_equal"]) == (2, 0.0, 0.0)  # it asks a fact
+
+    assert run("general", "--library", library, *words)[0] == 2 and not library.exists()
+    run("edit", "Who wrote the book?", "red", "--library", library)
+    figures = json.loads(run("general", "--library", library, *words, "--json")[1])["figures"]
+    assert (figures["edits"], figures["identical_answers"], figures["bit_equal"]) == (1, 1.0, 1.0)
+    assert run("general", "--library", library, "--data", facts, *words)[0] == 2
+
+
 def test_speed_prints_ratios_measured_in_one_run(run: Run, facts: Path) -> None:
     words = ("--edits", 2, "--pairs", 2, "--stored", 1, 4)
     status, out, _ = run("speed", "--data", facts, *words, "--json")

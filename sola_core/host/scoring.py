@@ -84,6 +84,21 @@ def score_targets(
     return tuple(scores)
 
 
+def score_text(host: AllSteps, text: str, intervention: Intervention | None = None) -> TargetScore:
+    """Return how likely a running text is, each token but the first, outside of any template; one pass from an empty cache.
+
+    Raises InvalidInput for a text of fewer than two tokens and for one that does not fit into the context.
+    """
+    from transformers import DynamicCache
+
+    ids = host.target_ids(text)[:-1]
+    if not 2 <= len(ids) <= host.context_tokens:
+        raise InvalidInput(f"A running text needs 2 to {host.context_tokens:,} tokens; this one has {len(ids):,}.")
+    given = torch.tensor([ids], dtype=torch.int64)
+    rows = host.advance_rows(given, DynamicCache(), 0, Latch(intervention), len(ids) - 1, len(ids))
+    return _score(rows[:-1].float().cpu(), ids[1:])
+
+
 def _answer_ids(host: AllSteps, target: str, room: int) -> list[int]:
     answer = host.target_ids(target)[:-1]
     if not target.strip() or not answer:
