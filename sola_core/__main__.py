@@ -9,6 +9,8 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 
 from sola_core.errors import SolaError
 
@@ -50,6 +52,15 @@ def _count(text: str, least: int = 1) -> int:
 
 def _any_count(text: str) -> int:
     return _count(text, 0)
+
+
+def _page(text: str) -> str:
+    """Read where a page is to be written; a page that cannot be made is refused before the work, not after it."""
+    if find_spec("plotly") is None:
+        raise argparse.ArgumentTypeError('a page is drawn with plotly; install it: pip install "sola-studio[ui]"')
+    if Path(text).is_dir() or not Path(text).parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is no place for a file")
+    return text
 
 
 Commands = argparse._SubParsersAction  # the type has no public name
@@ -135,6 +146,13 @@ def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
         command.add_argument(
             "--unrelated-count", type=_count, default=asked, metavar="N", help=f"how many of them (default {asked})"
         )
+        command.add_argument(
+            "--html", type=_page, metavar="FILE", help="write the results as one page that opens anywhere"
+        )
+    report = commands.add_parser("report", help="make the page of a result", description="Make the page of a result.")
+    report.set_defaults(module="sola_core.measure", function="report")
+    report.add_argument("result", metavar="RESULT", help="what bench, scope or general wrote with --json")
+    report.add_argument("--html", type=_page, required=True, metavar="FILE", help="where to write the page")
     calibrate = _measurement(
         commands, "calibrate", "make the routers' tables and thresholds from a folder of records", data=True
     )

@@ -146,9 +146,13 @@ def load_encoder(args: argparse.Namespace) -> TextEncoder:
 
 
 def put(args: argparse.Namespace, text: str, value: object) -> None:
-    """Print text, or JSON when it was asked for; with `--json OUT` both, the JSON into the file."""
-    from sola_core.evaluation.output import to_json
+    """Print text, or JSON when it was asked for; with `--json OUT` both, the JSON into the file; with `--html` a page too."""
+    from sola_core.evaluation.output import plain, to_json
 
+    if getattr(args, "html", None):
+        from sola_core.evaluation.report import write_report
+
+        write_report(plain(value), Path(args.html))
     if args.json == "-":
         print(to_json(value))
         return

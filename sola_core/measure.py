@@ -1,4 +1,4 @@
-"""What each measuring command does: prove, bench, speed, scope, general, calibrate.
+"""What each measuring command does: prove, bench, speed, scope, general, report, calibrate.
 
 Knows the measurements and how to print; what they mean is in `evaluation`.
 """
@@ -143,6 +143,15 @@ def general(args: argparse.Namespace) -> int:
         )
     line.clear()
     put(args, report.text(), {"figures": report.figures, "seed": args.seed, "report": report})
+    return 0
+
+
+def report(args: argparse.Namespace) -> int:
+    """Make the page of a result that was written before."""
+    from sola_core.evaluation.report import read_result, write_report
+
+    write_report(read_result(Path(args.result)), Path(args.html))
+    print(f"Report written to {args.html}.")
     return 0
 
 
