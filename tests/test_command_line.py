@@ -247,13 +247,15 @@ def test_scope_measures_several_routers_and_sizes_in_one_run(
     run: Run, facts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sola_core.measure.load_encoder", lambda args: tiny_encoder())
-    words = ("--routers", "sentence", "hidden", "--edits", 1, "--fill", facts, "--sizes", 1, 3)
+    page = facts.with_suffix(".html")
+    words = ("--routers", "sentence", "hidden", "--edits", 1, "--fill", facts, "--sizes", 1, 3, "--html", page)
     stored = json.loads(run("scope", "--data", facts, *words, "--json")[1])
     assert [(r["router"], r["edits"]) for r in stored["runs"]] == [
         (n, e) for n in ("sentence", "hidden") for e in (1, 3)
     ]
     assert stored["figures"]["recall"] == stored["figures"]["hidden_recall_1"] == 1.0
     assert stored["report"]["router"] == "sentence"
+    assert 'id="by-recall"' in page.read_text(encoding="utf-8")
     status, _, err = run("scope", "--data", facts, "--routers", "sentence", "nothere")
     assert status == 2 and "nothere" in err
 
