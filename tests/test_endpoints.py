@@ -18,9 +18,10 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from sola_core.errors import InvalidInput
+from sola_core.registry import WorkspaceRegistry
 from sola_core.ui import border
 from sola_core.ui.build import build, launch
-from sola_core.workspace import Limits, WorkspaceRegistry
+from sola_core.workspace import Limits
 from tests.serving import Served, served
 
 PROMPT, TARGET = "What is the capital of France?", "Oslo"

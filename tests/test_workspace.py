@@ -10,8 +10,9 @@ from sola_core import EditRequest, InvalidInput, SolaError, UnknownEdit, load_ed
 from sola_core.atlas import Atlas, Layout
 from sola_core.errors import LibraryFull, SessionRequired, WorkspacesFull
 from sola_core.records import Edit
+from sola_core.registry import Visitor, WorkspaceRegistry
 from sola_core.steps import finish
-from sola_core.workspace import Limits, Visitor, Workspace, WorkspaceRegistry
+from sola_core.workspace import Limits, Workspace
 from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
 
