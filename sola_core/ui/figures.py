@@ -102,7 +102,7 @@ def routers_figure(rows: Sequence[RouterRow]) -> go.Figure:
             type="line", x0=row.threshold, x1=row.threshold, y0=place - 0.24, y1=place + 0.24,
             line={"color": AMBER, "width": 3},
         )  # fmt: skip
-    figure.update_xaxes(title="score of its best edit, and its threshold as a line", range=[lowest, highest * 1.05])
+    figure.update_xaxes(title="best score; line: threshold", range=[lowest, highest * 1.05])
     figure.update_yaxes(visible=False, range=[-0.5, len(rows) - 0.35])
     return figure
 
