@@ -71,6 +71,15 @@ class TrainingStep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeysMade:
+    """How many of the edits that lacked keys of a router have them now, for progress displays."""
+
+    router: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainedEdit:
     """What an editor's `train` gives back: picklable, on the CPU, not stored yet."""
 

@@ -6,7 +6,7 @@ Knows when a route is decided and who else may have changed the library's file. 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,8 +20,9 @@ from sola_core.host.intervention import Intervention
 from sola_core.host.model import HostModel
 from sola_core.host.sources import fetch_encoder
 from sola_core.library.store import Library
-from sola_core.records import Candidate, Edit, EditRequest, Erasure, KeyText, Route, TrainedEdit
-from sola_core.routing.router import ROUTERS, Router, make_router
+from sola_core.records import Candidate, Edit, EditRequest, Erasure, KeysMade, KeyText, Route, TrainedEdit
+from sola_core.routing.router import ROUTERS, Router, checked_name, make_router
+from sola_core.steps import finish
 from sola_core.text import checked_prompt
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class RoutedEdits:
         self._library, self._method, self._host, self._encoder = library, method, host, encoder
         self._state = threading.RLock()
         self._followed: tuple[Edit, ...] | None = None  # the edits that the router is known to agree with
-        self._router = self._filled_router(router)
+        self._router = finish(self._filling(router))
 
     # ---- the edits -----------------------------------------------------------------------------------------------
 
@@ -140,34 +141,62 @@ class RoutedEdits:
         """The router in use: hidden, sentence or scope."""
         return self._router.name
 
-    def use_router(self, name: str) -> None:
-        """Route with another router from now on; keys that it lacks are made from the edits' texts."""
+    def use_router_steps(self, name: str) -> Generator[KeysMade, None, None]:
+        """Route with another router from now on; keys that it lacks are made from the edits' texts, edit by edit.
+
+        Until the end, and if the generator is closed before, the old router stays in use.
+        """
         while True:
             before = self._library.edits()
-            router = self._filled_router(name)
+            router = yield from self._filling(name)
             with self._state:
                 if self._library.edits() == before:
                     self._router = router
                     return
 
+    def routes_steps(self, prompt: str) -> Generator[KeysMade, None, dict[str, Route]]:
+        """Return the route that each router would take now, by name; keys that one lacks are made and stored first.
+
+        The router in use stays in use. The others are filled for this one question and let go, so nothing of an edit
+        that is deleted afterwards can stay in them.
+        """
+        prompt = checked_prompt(prompt)
+        while True:
+            self._follow()
+            used, before = self._router, self._library.edits()
+            routers = {used.name: used}
+            for name in ROUTERS:
+                if name != used.name:
+                    routers[name] = yield from self._filling(name)
+            state = self._read_state(prompt) if used.any_enabled else None
+            with self._state:
+                if self._router is used and self._library.edits() == before:
+                    return {name: routers[name].route(prompt, _wanted(routers[name], state)) for name in ROUTERS}
+
     # ---- helpers in the order of use -----------------------------------------------------------------------------
 
-    def _filled_router(self, name: str) -> Router:
-        if name != "hidden" and name in ROUTERS and self._encoder is None:
+    def _filling(self, name: str) -> Generator[KeysMade, None, Router]:
+        """Return a router that holds every edit; told before and after each edit whose keys are made."""
+        if checked_name(name) != "hidden" and self._encoder is None:
             self._encoder = load_encoder()
         router = make_router(
             name, encoder=self._encoder, read_state=self._read_state, host_fingerprint=self._host.fingerprint
         )
-        known = self._library.keys(router.encoder_id)
-        for edit in self._library.edits():
+        known, edits = self._library.keys(router.encoder_id), self._library.edits()
+        lacking = sum(edit.id not in known for edit in edits)
+        made = 0
+        for edit in edits:
             if edit.id not in known:
-                keys = router.encode(_key_texts(edit.request))
+                yield KeysMade(router=name, done=made, total=lacking)
+                keys, made = router.encode(_key_texts(edit.request)), made + 1
                 try:
                     self._library.put_keys(edit.id, router.encoder_id, keys)
                 except UnknownEdit:  # deleted meanwhile
                     continue
                 known[edit.id] = tuple(keys)
             router.add(edit.id, edit.request.key_texts, known[edit.id], edit.enabled)
+        if lacking:
+            yield KeysMade(router=name, done=made, total=lacking)
         return router
 
     def _read_state(self, text: str) -> Tensor:
@@ -182,7 +211,7 @@ class RoutedEdits:
             if [(edit.id, edit.enabled) for edit in edits] == self._router.switches():
                 self._followed = edits
                 return
-        self.use_router(self._router.name)
+        finish(self.use_router_steps(self._router.name))
 
     def _judged(self, prompt: str, judge: Callable[[Router, Tensor | None], Result]) -> Result:
         """Let the router judge a prompt, with the host's state if it reads one; that is read outside of the lock."""
@@ -201,6 +230,10 @@ class RoutedEdits:
         if route.edit_id is None:
             return Plan(route, None)
         return Plan(route, self.intervention(route.edit_id))
+
+
+def _wanted(router: Router, state: Tensor | None) -> Tensor | None:
+    return state if router.reads == "hidden" else None
 
 
 def _key_texts(request: EditRequest) -> list[KeyText]:

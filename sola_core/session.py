@@ -27,6 +27,7 @@ from sola_core.records import (
     EditRequest,
     Erasure,
     Event,
+    KeysMade,
     Route,
     TrainingStep,
 )
@@ -219,7 +220,19 @@ class SolaEditor:
 
     def use_router(self, name: str) -> None:
         """Route with another router from now on; keys that it lacks are made from the edits' texts."""
-        self._routed.use_router(name)
+        finish(self._routed.use_router_steps(name))
+
+    def use_router_steps(self, name: str) -> Generator[KeysMade, None, None]:
+        """Do the same edit by edit; closing the generator before its end leaves the old router in use."""
+        return self._routed.use_router_steps(name)
+
+    def routes(self, prompt: str) -> dict[str, Route]:
+        """Return the route that each router would take now, by name; the one in use stays in use."""
+        return finish(self._routed.routes_steps(prompt))
+
+    def routes_steps(self, prompt: str) -> Generator[KeysMade, None, dict[str, Route]]:
+        """Do the same edit by edit, as far as keys have to be made first; no answer is generated."""
+        return self._routed.routes_steps(prompt)
 
     # ---- the edits -----------------------------------------------------------------------------------------------
 

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from sola_core.atlas import Atlas, Layout
 from sola_core.evaluation.facts import read_facts
 from sola_core.evaluation.rows import Row
+from sola_core.registry import WorkspaceRegistry
 from sola_core.resources import asset
 from sola_core.routed import load_encoder
+from sola_core.routing.router import make_router
 from sola_core.session import SolaEditor, load_editor
-from sola_core.workspace import Limits, Workspace, WorkspaceRegistry
+from sola_core.workspace import Limits, Workspace
 
 if TYPE_CHECKING:
     from sola_core.host.model import HostModel
@@ -33,7 +35,7 @@ class About:
     fingerprint: str  # hex SHA-256 of the host's files
     device: str
     dtype: str
-    router: str
+    router: str  # the one that every workspace starts with
     seed: int
     versions: Mapping[str, str]
 
@@ -67,7 +69,11 @@ def open_studio(
         model=model, device=device, library=library or ":memory:", seed=seed, host=host, encoder=encoder
     )
     atlas = Atlas(asset("reference_sentences.txt").read_text(encoding="utf-8").splitlines(), use_umap=use_umap)
-    sheet = atlas.sheet(editor.router_name, editor.embed)
+    # a router of the map's own: the editor's may be changed, and holds keys
+    drawn_by = make_router(
+        editor.router_name, encoder=encoder, read_state=None, host_fingerprint=editor.host.fingerprint
+    )
+    sheet = atlas.sheet(drawn_by.name, drawn_by.embed)
     waiting = [editor]
 
     def new_workspace() -> Workspace:

@@ -18,9 +18,10 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from sola_core.errors import InvalidInput
+from sola_core.registry import WorkspaceRegistry
 from sola_core.ui import border
 from sola_core.ui.build import build, launch
-from sola_core.workspace import Limits, WorkspaceRegistry
+from sola_core.workspace import Limits
 from tests.serving import Served, served
 
 PROMPT, TARGET = "What is the capital of France?", "Oslo"
@@ -169,6 +170,7 @@ def test_private_handlers_called_by_number_check_their_inputs_too(server: Served
     private = [d for d in config["dependencies"] if d["api_visibility"] == "private" and d["backend_fn"]]
     names = {d["api_name"].rstrip("_0123456789") for d in private}
     assert {"teach", "replace", "keep_both", "ask", "after", "draw", "choose", "arrive"} <= names
+    assert {"switch", "compare", "compare_soon", "offer"} <= names
     for dependency in private:
         data = [junk] * len(dependency["inputs"])
         if dependency["queue"] is False:
@@ -177,10 +179,46 @@ def test_private_handlers_called_by_number_check_their_inputs_too(server: Served
         else:
             ended = join(server.url, dependency["id"], data)
             text = json.dumps(ended)
-            if dependency["api_name"].startswith(("teach", "replace", "keep_both", "ask")):
+            if dependency["api_name"].startswith(("teach", "replace", "keep_both", "ask", "switch")):
                 assert ended["success"] is False
         assert "Traceback" not in text
     assert len(server.studio.registry) == before
+
+
+def private(url: str, name: str) -> int:
+    """Return the number of a private handler."""
+    config = json.loads(urllib.request.urlopen(f"{url}config", timeout=30).read())
+    return next(int(d["id"]) for d in config["dependencies"] if d["api_name"] == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("magic", "There is no router called 'magic'. Choose one of: scope, sentence, hidden."),
+        ("<img src=x>", "There is no router called '&lt;img src=x&gt;'."),
+        (["hidden"], "the router is missing or of the wrong kind"),
+        (None, "the router is missing or of the wrong kind"),
+        (True, "the router is missing or of the wrong kind"),
+    ],
+)
+def test_an_unknown_router_is_a_clear_error_that_reaches_no_log(
+    server: Served, capfd: pytest.CaptureFixture[str], name: object, message: str
+) -> None:
+    ended = join(server.url, private(server.url, "switch"), [name, ""])
+    assert ended["success"] is False
+    assert message in str(ended["output"]["error"])  # type: ignore[index]
+    assert "magic" not in "".join(capfd.readouterr())
+
+
+def test_a_program_that_switches_the_router_of_no_workspace_changes_nobodys(server: Served, client: Client) -> None:
+    before = len(server.studio.registry)
+    ended = join(server.url, private(server.url, "switch"), ["hidden", {"token": "made up", "router": "sentence"}])
+    assert ended["success"] is True
+    assert len(server.studio.registry) == before
+    assert client.predict(PROMPT, api_name="/ask")["route"]["router"] == "scope"
+    kept = border.kept(server.studio.registry, {"token": "made up", "router": "magic"})
+    assert kept["router"] == "" and server.studio.registry.is_minted(kept["token"])
+    assert border.kept(server.studio.registry, kept, "hidden") == {**kept, "router": "hidden"}
 
 
 def test_only_the_six_endpoints_are_public_and_they_are_typed(client: Client) -> None:

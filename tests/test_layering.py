@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "library": FOUNDATION,
     "editors": FOUNDATION | {"host", "routing", "steps"},
     "answering": FOUNDATION | {"host"},
-    "routed": FOUNDATION | {"host", "routing", "editors", "library", "answering"},
+    "routed": FOUNDATION | {"host", "routing", "editors", "library", "answering", "steps"},
     "session": FOUNDATION | {"host", "editors", "library", "answering", "routed", "routing", "steps"},
 }
 PUBLIC = "(public names)"  # what `from sola_core import ...` gives

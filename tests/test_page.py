@@ -319,9 +319,14 @@ def test_the_page_fits_its_window(come: Come, width: int, scheme: str) -> None:
     for name in ("#teach-card", "#edits-card", "#ask-card", "#why-card", "#map-card"):
         box = page.locator(name).bounding_box()
         assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
-    for chart in ("#loss-chart", "#why-chart", "#map-chart"):
+    expect(page.locator("#routers-chart .main-svg").first).to_be_visible()
+    for chart in ("#loss-chart", "#why-chart", "#routers-chart", "#map-chart"):
         box = page.locator(f"{chart} .main-svg").first.bounding_box()
         assert box is not None and box["width"] > 200 and box["height"] > 80
+    for table in ("#why-table", "#routers-table", "#map-table"):
+        page.locator(table).get_by_role("button", name="The same as a table").click()
+        expect(page.locator(f"{table} table")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_every_control_has_a_name_and_every_picture_a_table(come: Come) -> None:
@@ -336,7 +341,7 @@ def test_every_control_has_a_name_and_every_picture_a_table(come: Come) -> None:
             .map(e => e.outerHTML.slice(0, 200))"""
     )
     assert nameless == []
-    for table in ("#why-table", "#map-table"):
+    for table in ("#why-table", "#routers-table", "#map-table"):
         visit.page.locator(table).get_by_role("button", name="The same as a table").click()
         expect(visit.page.locator(f"{table} table")).to_contain_text("capital of France")
     assert visit.page.get_by_role("heading", level=1).count() == 1
@@ -358,6 +363,53 @@ def test_points_on_the_map_keep_their_places_when_others_arrive(come: Come) -> N
     after = {text: (x, y) for text, x, y in visit.page.evaluate(read)}
     assert PROMPT in before and len(after) == 3
     assert after[PROMPT] == before[PROMPT]
+
+
+def test_a_visitor_switches_the_router_for_themselves_and_finds_it_again(come: Come) -> None:
+    visit, other = come(), come()
+    visit.teach(PROMPT, TARGET)
+    page, words = visit.page, "What is the capital of Spain?"
+    visit.ask(words)
+    expect(page.locator("#why-router")).to_contain_text("scope")
+    expect(page.locator("#routers-words")).to_contain_text("What each router would have done")
+    expect(page.locator("#routers-chart")).to_contain_text("scope, used")
+    scope = page.locator("#why-sentence").inner_text()
+
+    page.get_by_role("radio", name="hidden:").click()
+    expect(page.locator("#sola-router")).to_have_text("hidden")
+    expect(page.locator("#why-router")).to_contain_text("scope")  # what was decided stays
+    assert page.locator("#why-sentence").inner_text() == scope
+    visit.ask(words)
+    expect(page.locator("#why-router")).to_contain_text("hidden")
+    expect(page.locator("#routers-chart")).to_contain_text("hidden, used")
+    page.locator("#routers-table").get_by_role("button", name="The same as a table").click()
+    expect(page.locator("#routers-table tbody tr")).to_have_count(3)
+    expect(page.locator("#routers-table tbody tr").nth(2)).to_contain_text("hidden, used")
+
+    visit.reload()
+    expect(page.locator("#sola-router")).to_have_text("hidden")
+    expect(page.get_by_role("radio", name="hidden:")).to_be_checked()
+    other.reload()
+    expect(other.page.locator("#sola-digest")).to_have_text(re.compile("^[0-9a-f]{64}$"))
+    expect(other.page.locator("#sola-router")).to_have_text("scope")
+    expect(other.page.get_by_role("radio", name="scope:")).to_be_checked()
+
+
+def test_a_router_chosen_before_anything_is_taught_makes_no_workspace_and_is_kept(
+    come: Come, tiny_page: Served
+) -> None:
+    visit, rooms = come(), len(tiny_page.studio.registry)
+    page = visit.page
+    page.get_by_role("radio", name="sentence:").click()
+    expect(page.locator("#sola-router")).to_have_text("sentence")
+    visit.reload()
+    expect(page.locator("#sola-router")).to_have_text("sentence")
+    expect(page.get_by_role("radio", name="sentence:")).to_be_checked()
+    assert len(tiny_page.studio.registry) == rooms
+    visit.teach(PROMPT, TARGET)
+    expect(page.locator("#sola-router")).to_have_text("sentence")
+    visit.ask("What is the capital of Spain?")
+    expect(page.locator("#why-router")).to_contain_text("sentence")
 
 
 # ---- the story, on the real model ----

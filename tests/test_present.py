@@ -11,10 +11,11 @@ import pytest
 from sola_core.comparison import SideBySide
 from sola_core.evaluation.facts import read_facts
 from sola_core.precedence import covers, uncovered_by
-from sola_core.records import Answer, Candidate, Edit, EditRequest, Route, TrainingRecord, TrainingStep
+from sola_core.records import Answer, Candidate, Edit, EditRequest, KeysMade, Route, TrainingRecord, TrainingStep
 from sola_core.resources import asset
+from sola_core.routing.router import ROUTERS
 from sola_core.studio import About
-from sola_core.ui import explain, figures, markup, present, wire
+from sola_core.ui import explain, figures, markup, present, texts, wire
 from sola_core.ui.places import MapLine, MapPicture, MapPoint, picture
 from sola_core.workspace import AskedQuestion, Limits, Moment
 
@@ -218,6 +219,72 @@ def test_edits_that_are_not_listed_are_counted() -> None:
     assert "7 stored edits have no score" in explain.why("q", many, (OLD,), NUMBERS).sentence
 
 
+# ---- what each router would have done ----
+
+
+def rows_of(*routes: Route, used: str = "scope") -> list[explain.RouterRow]:
+    return explain.router_rows(routes, used, (OLD, OTHER), NUMBERS)
+
+
+def of(name: str, route: Route) -> Route:
+    return replace(route, router=name)
+
+
+def test_a_router_is_shown_with_its_best_edit_and_its_decision() -> None:
+    scope, sentence, hidden = rows_of(
+        route("score", ("a", 0.8, True), ("c", 0.7, True), chosen="a"),
+        of("sentence", route("below", ("a", 0.9, False), ("c", 0.2, True))),
+        of("hidden", route("unrepresentable")),
+    )
+    assert (scope.number, scope.score, scope.threshold, scope.decision) == (1, 0.8, 0.6, "edit 1 answers")
+    assert (sentence.number, sentence.prompt, sentence.score) == (3, OTHER.prompt, 0.2)  # not the one that is off
+    assert (sentence.decision, sentence.answers) == ("untouched model answers", False)
+    assert (hidden.number, hidden.score) == (0, None)
+    assert hidden.decision == "untouched model answers: cannot read the question"
+    assert [row.used for row in (scope, sentence, hidden)] == [True, False, False]
+
+
+def test_an_edit_with_an_equal_wording_is_named_though_another_scores_higher() -> None:
+    (row,) = rows_of(route("equal", ("c", 0.9, True), ("a", 0.8, True), chosen="a"))
+    assert (row.number, row.score, row.decision) == (1, 0.8, "edit 1 answers: the same wording")
+
+
+def test_routers_agree_when_they_decide_alike_whatever_their_scores() -> None:
+    answers, other = route("score", ("a", 0.8, True), chosen="a"), route("score", ("c", 0.8, True), chosen="c")
+    below, lower = route("below", ("a", 0.2, True)), route("below", ("c", 0.1, True))
+    assert explain.agreement(rows_of(answers, answers), False) == "All routers choose edit 1 for this question."
+    assert "to the untouched model" in explain.agreement(rows_of(below, lower), False)
+    for pair in ((answers, other), (answers, below), (below, other)):
+        assert "disagree" in explain.agreement(rows_of(*pair), False)
+    assert "as of now" in explain.agreement(rows_of(below, below), True)
+
+
+def test_the_comparison_marks_the_router_in_use_and_every_decision_without_colour() -> None:
+    bad = made("a", HOSTILE)
+    rows = explain.router_rows(
+        (route("score", ("a", 0.8, True), chosen="a"), of("hidden", route("below", ("a", 0.5, True), threshold=0.9))),
+        "hidden",
+        (bad,),
+        NUMBERS,
+    )
+    drawn = json.loads(figures.routers_figure(rows).to_json())
+    words = [note["text"] for note in drawn["layout"]["annotations"]]
+    assert words == ["<b>scope</b>  ◆ edit 1 (0.80 ≥ 0.60)", "<b>hidden, used</b>  ○ untouched model (0.50 &lt; 0.90)"]
+    assert [shape["x0"] for shape in drawn["layout"]["shapes"]] == [0.6, 0.9]
+    assert "<img" not in figure_texts(figures.routers_figure(rows))
+
+
+def test_every_router_is_offered_with_a_sentence_that_says_what_it_reads() -> None:
+    assert tuple(texts.ROUTERS) == ROUTERS
+    assert all(words.startswith(f"{name}: ") for name, words in texts.ROUTERS.items())
+
+
+def test_making_keys_is_told_in_words() -> None:
+    assert "2 of 3 made" in present.keys_text(KeysMade(router="hidden", done=2, total=3))
+    assert "1 edit lacks" in present.keys_text(KeysMade(router="hidden", done=0, total=1))
+    assert "40 edits" in present.keys_first(KeysMade(router="hidden", done=0, total=40))
+
+
 def test_of_two_edits_at_one_place_the_map_names_the_one_that_answered() -> None:
     class Stacked:
         """A layout that puts every text on one place."""
@@ -254,8 +321,9 @@ def test_no_text_of_a_visitor_becomes_markup() -> None:
         markup.badge(HOSTILE, "edit"),
         markup.fact(1, HOSTILE, HOSTILE, HOSTILE, (HOSTILE,), enabled=False),
         markup.table(HOSTILE, (HOSTILE,), ((HOSTILE,),)),
-        markup.footer(about(), HOSTILE),
+        markup.footer(about(), HOSTILE, HOSTILE),
         markup.heading("1", HOSTILE, HOSTILE),
+        markup.subheading(HOSTILE, HOSTILE),
     )
     for piece in pieces:
         assert "<img" not in piece
@@ -268,8 +336,8 @@ def test_state_is_told_by_a_word_and_not_by_colour_alone() -> None:
 
 
 def test_the_footer_names_all_that_is_needed_to_repeat_a_session() -> None:
-    foot = markup.footer(about(), "9" * 64)
-    for part in ("Model", "Device", "Seed", "Versions", "torch 2", "f" * 64, "9" * 64):
+    foot = markup.footer(about(), "9" * 64, "hidden")
+    for part in ("Model", "Device", ">hidden<", "Seed", "Versions", "torch 2", "f" * 64, "9" * 64):
         assert part in foot
 
 

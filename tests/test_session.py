@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,8 @@ from sola_core.host.model import HostModel
 from sola_core.precedence import covers
 from sola_core.records import Route, TrainingStep
 from sola_core.routing.encoders import TextEncoder
+from sola_core.routing.router import Router
+from sola_core.steps import finish
 from tests.tiny import FAMILIES, tiny_host
 from tests.tiny_encoder import tiny_encoder
 
@@ -385,7 +388,8 @@ def test_an_unknown_id_is_an_error_with_words(opened: Opened) -> None:
 @pytest.mark.parametrize("prompt", ["", "   ", "x" * 100_000, "a\x00b"])
 def test_a_question_that_is_no_question_is_refused(opened: Opened, prompt: str) -> None:
     editor = opened()
-    for ask in (editor.answer, editor.base_answer, editor.route, editor.scores, editor.next_token_logits):
+    asks = (editor.answer, editor.base_answer, editor.route, editor.routes, editor.scores, editor.next_token_logits)
+    for ask in asks:
         with pytest.raises(InvalidInput):
             ask(prompt)
 
@@ -413,3 +417,68 @@ def test_an_unknown_method_or_router_is_named_with_what_there_is(host: HostModel
         load_editor(method="magic", host=host)
     with pytest.raises(InvalidInput, match="hidden"):
         load_editor(router="magic", host=host)
+    with pytest.raises(InvalidInput, match="hidden"), load_editor(host=host, encoder=tiny_encoder()) as editor:
+        editor.use_router("magic")
+
+
+# ---- what each router would do -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("used", ROUTERS)
+def test_each_router_is_asked_and_the_one_in_use_stays(opened: Opened, used: str) -> None:
+    editor = opened(used)
+    editor.edit_many([FRANCE, BOOK])
+    editor.set_enabled(editor.edits[1].id, False)
+    state, events = editor.state_digest, editor.events()
+    found = editor.routes("Which city is the capital of France?")
+    assert (editor.router_name, editor.state_digest, editor.events()) == (used, state, events)
+    assert {name: route.router for name, route in found.items()} == {name: name for name in ROUTERS}
+    for name in ROUTERS:  # each says what it says when it is in use
+        editor.use_router(name)
+        assert editor.route("Which city is the capital of France?") == found[name]
+
+
+def test_keys_are_made_once_and_told_edit_by_edit(opened: Opened) -> None:
+    editor = opened("scope")
+    editor.edit_many([FRANCE, BOOK])
+    steps = list(editor.routes_steps(FRANCE.prompt))
+    for name in ("sentence", "hidden"):
+        assert [(step.done, step.total) for step in steps if step.router == name] == [(0, 2), (1, 2), (2, 2)]
+    assert list(editor.routes_steps(FRANCE.prompt)) == list(editor.use_router_steps("hidden")) == []
+
+
+def test_a_switch_that_is_given_up_leaves_the_old_router_in_use(opened: Opened) -> None:
+    editor = opened("scope")
+    editor.edit_many([FRANCE, BOOK])
+    steps = editor.use_router_steps("hidden")
+    next(steps)
+    steps.close()
+    assert editor.router_name == "scope"
+    assert editor.answer(FRANCE.prompt).text == "Oslo"
+
+
+def test_a_deleted_edit_is_gone_from_every_router_and_its_keys_from_the_library(opened: Opened) -> None:
+    editor = opened("scope")
+    france, book = editor.edit_many([FRANCE, BOOK])
+    encoders = {finish(editor._routed._filling(name)).encoder_id for name in ROUTERS}
+    editor.routes(FRANCE.prompt)
+    assert all(set(editor._library.keys(encoder)) == {france.id, book.id} for encoder in encoders)
+    editor.delete(france.id)
+    assert all(set(editor._library.keys(encoder)) == {book.id} for encoder in encoders)
+    held = [found for found in gc.get_objects() if isinstance(found, Router) and france.id in dict(found.switches())]
+    assert held == []  # not even a router that was filled for a comparison
+    assert all(france.id not in str(route) for route in editor.routes(FRANCE.prompt).values())
+
+
+def test_what_is_deleted_while_keys_are_made_takes_no_part(opened: Opened) -> None:
+    editor = opened("scope")
+    france, book = editor.edit_many([FRANCE, BOOK])
+    steps = editor.routes_steps(FRANCE.prompt)
+    next(steps)
+    editor.delete(france.id)
+    routes = finish(steps)
+    assert {candidate.edit_id for route in routes.values() for candidate in route.candidates} == {book.id}
+
+
+def test_comparing_nothing_leaves_every_question_to_the_model(opened: Opened) -> None:
+    assert [route.reason for route in opened().routes(FRANCE.prompt).values()] == ["no-edits"] * 3

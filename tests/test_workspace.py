@@ -10,8 +10,9 @@ from sola_core import EditRequest, InvalidInput, SolaError, UnknownEdit, load_ed
 from sola_core.atlas import Atlas, Layout
 from sola_core.errors import LibraryFull, SessionRequired, WorkspacesFull
 from sola_core.records import Edit
+from sola_core.registry import Visitor, WorkspaceRegistry
 from sola_core.steps import finish
-from sola_core.workspace import Limits, Visitor, Workspace, WorkspaceRegistry
+from sola_core.workspace import Limits, Workspace
 from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
 
@@ -320,4 +321,80 @@ def test_a_return_to_an_earlier_state_is_noticed(new_workspace: Callable[..., Wo
     workspace.delete(france.id)
     found = workspace.same_state()
     assert found is not None and found.after == "start"
+    workspace.close()
+
+
+# ---- the router ----
+
+
+def router(registry: WorkspaceRegistry, visitor: Visitor) -> str:
+    with registry.visit(visitor) as workspace:
+        return workspace.router_name
+
+
+def test_a_router_is_switched_in_ones_own_workspace_only(registry: WorkspaceRegistry) -> None:
+    one, two = registry.visitor("one"), registry.visitor("two")
+    teach(registry, one)
+    teach(registry, two)
+    finish(registry.use_router(one, "hidden"))
+    assert (router(registry, one), router(registry, two)) == ("hidden", "scope")
+    with registry.visit(one) as workspace:
+        *_, both = workspace.ask(FRANCE.prompt)
+        assert both.route.router == "hidden" and both.edited_text == "Oslo"
+
+
+def test_choosing_a_router_makes_no_workspace_and_the_one_made_later_has_it(registry: WorkspaceRegistry) -> None:
+    looker = registry.visitor("looker")
+    finish(registry.use_router(looker, "hidden"))
+    assert len(registry) == 0
+    assert router(registry, looker) == router(registry, registry.visitor("other")) == "scope"
+    chosen = registry.visitor("looker", router="hidden")
+    assert router(registry, chosen) == "hidden"
+    finish(registry.use_router(chosen, "sentence"))  # the empty workspaces are nobody's
+    assert router(registry, chosen) == "hidden"
+    assert len(registry) == 0
+    teach(registry, chosen)
+    assert len(registry) == 1
+    assert router(registry, looker) == "hidden"  # from now on the workspace knows
+
+
+@pytest.mark.parametrize("wish", ["magic", "", None, 7, ["hidden"], {"router": "hidden"}, "hidden "])
+def test_a_wish_that_names_no_router_counts_for_none(registry: WorkspaceRegistry, wish: object) -> None:
+    assert router(registry, registry.visitor("one", None, wish)) == "scope"
+
+
+def test_an_unknown_router_is_refused_with_the_names_there_are(registry: WorkspaceRegistry) -> None:
+    for name in ("magic", "", "x" * 10_000):
+        with pytest.raises(InvalidInput, match="scope, sentence, hidden") as refused:
+            finish(registry.use_router(registry.visitor("one"), name))
+        assert len(str(refused.value)) < 200
+
+
+def test_comparing_routers_changes_neither_router_nor_state_nor_questions(
+    new_workspace: Callable[..., Workspace],
+) -> None:
+    workspace = new_workspace()
+    list(workspace.teach(FRANCE))
+    before = workspace.digest, workspace.router_name, workspace.questions, workspace.same_state()
+    routes = finish(workspace.compare_routers(FRANCE.prompt))
+    assert [route.edit_id for route in routes.values()] == [workspace.edits[0].id] * 3
+    assert (workspace.digest, workspace.router_name, workspace.questions, workspace.same_state()) == before
+    workspace.close()
+
+
+def test_a_switched_router_is_part_of_the_state_one_may_return_to(new_workspace: Callable[..., Workspace]) -> None:
+    workspace = new_workspace()
+    start = workspace.digest
+    finish(workspace.use_router("hidden"))
+    empty = workspace.digest
+    list(workspace.teach(FRANCE))
+    finish(workspace.use_router("scope"))
+    assert workspace.same_state() is None
+    finish(workspace.use_router("hidden"))
+    found = workspace.same_state()
+    assert found is not None and (found.after, found.number) == ("taught", 1)
+    workspace.delete(workspace.edits[0].id)
+    found = workspace.same_state()
+    assert found is not None and found.after == "start"
+    assert workspace.digest == empty != start
     workspace.close()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 ROUTERS = ("scope", "sentence", "hidden")
 LISTED = 32  # candidates that a route names
+SHOWN = 40  # characters of an unknown name in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +200,13 @@ class Router:
         return Candidate(edit_id=edit_id, score=score, enabled=self._codebook.enabled(edit_id))
 
 
+def checked_name(name: object) -> str:
+    """Return the name of a router as it was given; raise InvalidInput when there is none of this name."""
+    if not isinstance(name, str) or name not in ROUTERS:
+        raise InvalidInput(f"There is no router called {str(name)[:SHOWN]!r}. Choose one of: {', '.join(ROUTERS)}.")
+    return name
+
+
 def make_router(
     name: str,
     *,
@@ -212,13 +220,12 @@ def make_router(
     Raises InvalidInput for an unknown name, or when the encoder or `read_state` that it needs is not given.
     """
     settings = settings or RouterSettings.load()
+    checked_name(name)
     if name == "hidden":
         if read_state is None:
             raise InvalidInput("The router `hidden` needs a way to read the host's state. Give read_state.")
         threshold = settings.hidden.get(host_fingerprint, settings.hidden_default)
         return Router(HiddenScorer(read_state, host_fingerprint), threshold)
-    if name not in ROUTERS:
-        raise InvalidInput(f"There is no router called {name!r}. Choose one of: {', '.join(ROUTERS)}.")
     if encoder is None:
         raise InvalidInput(f"The router `{name}` needs the sentence encoder. Give encoder.")
     if name == "sentence":

@@ -15,13 +15,15 @@ from sola_core.records import EditRequest, Route
 from sola_core.studio import Studio, fact_for
 from sola_core.text import checked_prompt
 from sola_core.ui import border, explain, markup, present, texts
+from sola_core.ui.routers import Decided, waiting
 from sola_core.ui.visible import HIDDEN, seen
 from sola_core.ui.why import show_why
 from sola_core.workspace import AskedQuestion, Workspace
 
 Shown = tuple[
     object, ...
-]  # base text, base badge, edited text, edited badge, comparison, asked, stop button, why panel
+]  # base text, base badge, edited text, edited badge, comparison, asked, stop button, why panel, routers panel
+FOLLOWING = 5 + 6  # components of the why panel and of the routers panel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,14 +95,14 @@ class AskHandlers:
         """Stream both answers; who answered and why is known with the first piece."""
         visitor = border.visitor(self._registry, request, token)
         text = checked_prompt(border.text_field(question, "question"))
-        yield "", "", "", "", "", gr.skip(), gr.update(interactive=True), *(gr.skip(),) * 4
+        yield "", "", "", "", "", gr.skip(), gr.update(interactive=True), *(gr.skip(),) * FOLLOWING
         with self._registry.visit(visitor) as workspace:
             numbers = workspace.numbers()
             rounds = workspace.ask(text)
             try:
                 for count, both in enumerate(rounds):
                     who = present.who_answered(both.route, numbers)
-                    first = self._first(workspace, both) if count == 0 else (gr.skip(),) * 6
+                    first = self._first(workspace, both) if count == 0 else (gr.skip(),) * (2 + FOLLOWING)
                     yield (*self._texts(both, who), markup.note(present.comparison(both)), *first)
             finally:
                 rounds.close()
@@ -141,7 +143,7 @@ class AskHandlers:
     def _first(self, workspace: Workspace, both: SideBySide) -> Shown:
         why = explain.why(both.question, both.route, workspace.edits, workspace.numbers())
         asked = AskedQuestion(number=1, text=both.question, edit_id=both.route.edit_id)
-        return asked, gr.skip(), *show_why(why)
+        return asked, gr.skip(), *show_why(why), *waiting(Decided(question=both.question, route=both.route))
 
     def _texts(self, both: SideBySide, who: str) -> tuple[str, str, str, str]:
         base_badge = markup.badge("The model as it was trained", "base")

@@ -17,9 +17,9 @@ import gradio as gr
 from gradio.context import LocalContext
 
 from sola_core.errors import InvalidInput, SolaError
+from sola_core.registry import Visitor, WorkspaceRegistry
 from sola_core.text import MAX_PROMPT_CHARS, MAX_REPHRASES
 from sola_core.ui import texts
-from sola_core.workspace import Visitor, WorkspaceRegistry
 
 MAX_ID_CHARS = 100
 MAX_FIELD_CHARS = (MAX_PROMPT_CHARS + 1) * (MAX_REPHRASES + 1)  # a field may be refused in detail below this
@@ -60,11 +60,25 @@ def guarded_steps(
 
 
 def visitor(registry: WorkspaceRegistry, request: gr.Request | None, token: object = "") -> Visitor:
-    """Name who asks; raise SessionRequired when a shared server cannot tell."""
+    """Name who asks; raise SessionRequired when a shared server cannot tell.
+
+    `token` is what the browser keeps (see `kept`), whatever a program sends in its place.
+    """
     session = request.session_hash if request is not None else None
     if session is not None and session == LocalContext.event_id.get(None):
         session = None  # the caller sent none, and the queue made one up for this call alone
-    return registry.visitor(session, token)
+    known = token if isinstance(token, dict) else {}
+    return registry.visitor(session, known.get("token"), known.get("router"))
+
+
+def kept(registry: WorkspaceRegistry, token: object, router: str | None = None) -> dict[str, str]:
+    """Return what a browser is to keep: its token, a new one if it had none, and the router that its visitor chose."""
+    known = token if isinstance(token, dict) else {}
+    old = known.get("token")
+    return {
+        "token": str(old) if registry.is_minted(old) else registry.mint(),
+        "router": router or registry.visitor("any", None, known.get("router")).router,
+    }
 
 
 def text_field(value: object, name: str) -> str:
@@ -94,6 +108,13 @@ def id_field(value: object) -> str:
     """Return an edit id as it was given, if it can be one."""
     if not isinstance(value, str) or not value or len(value) > MAX_ID_CHARS:
         raise InvalidInput(texts.WRONG_TYPE.format(name="the edit id"))
+    return value
+
+
+def name_field(value: object, name: str) -> str:
+    """Return a short name as it was given."""
+    if not isinstance(value, str) or len(value) > MAX_ID_CHARS:
+        raise InvalidInput(texts.WRONG_TYPE.format(name=name))
     return value
 
 

@@ -5,8 +5,10 @@ Knows which panel follows which change; what the panels do is theirs.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import Literal
 
 import gradio as gr
 from gradio.events import Dependency
@@ -20,12 +22,13 @@ from sola_core.ui.ask import AskHandlers, AskPanel, ask_panel
 from sola_core.ui.edits import EditsPanel, edits_panel
 from sola_core.ui.endpoints import add_endpoints
 from sola_core.ui.map import MapHandlers, MapPanel, map_panel
+from sola_core.ui.routers import RouterHandlers, RoutersPanel, routers_panel
 from sola_core.ui.teach import TeachHandlers, TeachPanel, teach_panel
 from sola_core.ui.theme import theme
 from sola_core.ui.why import why_panel
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-TOKEN_KEY = "sola-studio"  # where the browser keeps its token
+TOKEN_KEY = "sola-studio"  # where the browser keeps its token and the router it chose
 
 
 def build(studio: Studio) -> gr.Blocks:
@@ -46,9 +49,10 @@ def build(studio: Studio) -> gr.Blocks:
                     wires.ask = ask_panel()
                 with _card("why"):
                     wires.why = why_panel().shown
+                    wires.routers = routers_panel(studio)
                 with _card("map"):
                     wires.map = map_panel()
-        wires.foot = gr.HTML(markup.footer(studio.about, ""), elem_id="foot")
+        wires.foot = gr.HTML(markup.footer(studio.about, "", studio.about.router), elem_id="foot")
         wires.connect(page)
     return page
 
@@ -107,17 +111,20 @@ class _Wires:
     ask: AskPanel
     map: MapPanel
     why: list[gr.components.Component]
+    routers: RoutersPanel
     foot: gr.HTML
 
     def __init__(self, studio: Studio) -> None:
         self.studio, self.registry = studio, studio.registry
         self.token = gr.BrowserState("", storage_key=TOKEN_KEY)
         self.teaching, self.asking, self.mapping = TeachHandlers(studio), AskHandlers(studio), MapHandlers(studio)
+        self.routing = RouterHandlers(studio)
 
     def connect(self, page: gr.Blocks) -> None:
         """Join every button to its handler and every handler to the panels that follow."""
         self._connect_teach()
         self._connect_ask()
+        self._connect_routers()
         _quick(self.map.timer.tick, self.mapping.improve, [self.ask.asked, self.map.method, self.token],
                [*self.map.shown, self.map.timer])  # fmt: skip
         arrived = _quick(page.load, self.arrive, [self.token], [self.token, self.teach.teach, self.ask.ask])
@@ -136,22 +143,30 @@ class _Wires:
     def outputs(self) -> list[gr.components.Component]:
         """What `after` returns values for."""
         edits, ask = self.edits, self.ask
-        return [edits.rows, edits.summary, self.foot, *ask.suggestions, ask.suggested, *self.map.shown]
+        return [
+            edits.rows,
+            edits.summary,
+            self.foot,
+            self.routers.choice,
+            *ask.suggestions,
+            ask.suggested,
+            *self.map.shown,
+        ]
 
     def after(self, asked: object, token: object, request: gr.Request) -> tuple[object, ...]:
-        """Return the list of edits, its summary, the footer, the suggestions and the map as they are now."""
+        """Return the list of edits, its summary, the footer, the router, the suggestions and the map as they are now."""
         with self.registry.visit(border.visitor(self.registry, request, token)) as workspace:
             edits = workspace.edits
             rows = present.edit_rows(edits, workspace.numbers(), covers(edits), uncovered_by(edits))
-            foot = markup.footer(self.studio.about, workspace.digest)
+            router = workspace.router_name
+            foot = markup.footer(self.studio.about, workspace.digest, router)
         suggestions = self.asking.suggest(edits[-1].request if edits else None)
         summary = markup.note(present.edits_summary(rows))
-        return rows, summary, foot, *suggestions, *self.mapping.draw(asked, token, request)
+        return rows, summary, foot, router, *suggestions, *self.mapping.draw(asked, token, request)
 
     def arrive(self, token: object) -> tuple[object, object, object]:
         """Give a new browser its token, and open the buttons."""
-        kept = token if self.registry.is_minted(token) else self.registry.mint()
-        return kept, gr.update(interactive=True), gr.update(interactive=True)
+        return border.kept(self.registry, token), gr.update(interactive=True), gr.update(interactive=True)
 
     def _connect_teach(self) -> None:
         panel, act = self.teach, self.teaching
@@ -172,28 +187,45 @@ class _Wires:
     def _connect_ask(self) -> None:
         panel, act = self.ask, self.asking
         run = self._model(
-            [panel.ask.click, panel.question.submit], act.ask, [panel.question, self.token], [*panel.shown, *self.why]
-        )
+            [panel.ask.click, panel.question.submit], act.ask, [panel.question, self.token],
+            [*panel.shown, *self.why, *self.routers.shown],
+        )  # fmt: skip
         _quick(run.then, act.ended, None, [panel.stop])
         _quick(run.failure, act.unfinished, None, [panel.shown[4]])
+        decided, known = self.routers.decided, self.routers.shown
+        self._model(run.success, self.routing.compare_soon, [decided, self.token], known, trigger_mode="multiple")
+        _state(run.failure, self.routing.offer, [decided], known)
         _quick(run.then, self.mapping.draw, [panel.asked, self.token], self.map.shown)
         panel.stop.click(None, cancels=[run])
         for number, button in enumerate(panel.suggestions):
             taken = _quick(button.click, act.taker(number), [panel.suggested], [panel.question])
             taken.then(None, js=f"() => document.getElementById('{panel.ask.elem_id}').click()")
 
+    def _connect_routers(self) -> None:
+        panel, act = self.routers, self.routing
+        self._model([panel.compare.click], act.compare, [panel.decided, self.token], panel.shown)
+        # without gradio's own check of the choice, which would write what a program sent to the log
+        switched = self._model([panel.choice.input], act.switch, [panel.choice, self.token], [self.token, panel.status],
+                               trigger_mode="always_last", preprocess=False)  # fmt: skip
+        self.follow(switched)
+        _quick(switched.failure, lambda: "", None, [panel.status])
+
     def _model(
         self,
-        triggers: list[Callable[..., Dependency]],
+        triggers: list[Callable[..., Dependency]] | Callable[..., Dependency],
         handler: Callable[..., Generator[tuple[object, ...], None, None]],
         inputs: list[gr.components.Component],
         outputs: list[gr.components.Component],
+        *,
+        trigger_mode: Literal["once", "multiple", "always_last"] = "once",
+        preprocess: bool = True,
     ) -> Dependency:
         """Join work of the model: queued, a few visitors at a time, one at a time for each page."""
-        run: Dependency = gr.on(
-            triggers, border.guarded_steps(handler), inputs, outputs, api_visibility="private",
-            concurrency_id="model", concurrency_limit=self.registry.limits.at_once, trigger_mode="once",
-            show_progress="hidden",
+        listen = functools.partial(gr.on, triggers) if isinstance(triggers, list) else triggers
+        run: Dependency = listen(
+            border.guarded_steps(handler), inputs, outputs, api_visibility="private",
+            concurrency_id="model", concurrency_limit=self.registry.limits.at_once, trigger_mode=trigger_mode,
+            show_progress="hidden", preprocess=preprocess,
         )  # fmt: skip
         return run
 

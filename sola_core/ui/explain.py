@@ -24,6 +24,21 @@ class ScoreRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RouterRow:
+    """What one router would have done: one bar of the comparison and one line of its table."""
+
+    router: str
+    number: int  # of its best edit among those switched on; 0: it has none
+    prompt: str
+    score: float | None  # None: its best edit has none, or there is none
+    score_name: str
+    threshold: float
+    decision: str
+    answers: bool
+    used: bool  # it decided this question
+
+
+@dataclass(frozen=True, kw_only=True)
 class Why:
     """A route made ready to be shown: it stays as it was decided, whatever happens to the edits later."""
 
@@ -50,7 +65,7 @@ def why(question: str, route: Route, edits: Sequence[Edit], numbers: Mapping[str
         for found in route.candidates
         if found.edit_id in by_id
     )
-    name = "cosine similarity" if route.score_kind == "cosine" else "probability"
+    name = _score_name(route)
     sentence = _why_sentence(route, rows, name, len(edits))
     return Why(
         question=question,
@@ -60,6 +75,57 @@ def why(question: str, route: Route, edits: Sequence[Edit], numbers: Mapping[str
         score_name=name,
         router=route.router,
     )
+
+
+def router_rows(
+    routes: Sequence[Route], used: str, edits: Sequence[Edit], numbers: Mapping[str, int]
+) -> list[RouterRow]:
+    """Return one row for each route, in their order; `used` names the router that decided the question."""
+    prompts = {edit.id: edit.prompt for edit in edits}
+    rows = []
+    for route in routes:
+        scores = {found.edit_id: found.score for found in route.candidates}
+        best = route.edit_id or next((found.edit_id for found in route.candidates if found.enabled), "")
+        number = numbers.get(best, 0)
+        rows.append(
+            RouterRow(
+                router=route.router,
+                number=number,
+                prompt=prompts.get(best, ""),
+                score=scores.get(best),
+                score_name=_score_name(route),
+                threshold=route.threshold,
+                decision=_decision(route, number),
+                answers=not route.deferred,
+                used=route.router == used,
+            )
+        )
+    return rows
+
+
+def agreement(rows: Sequence[RouterRow], changed: bool) -> str:
+    """Return the comparison in a sentence; `changed`: the edits are no longer those that the question met."""
+    decided = [row.number if row.answers else None for row in rows]
+    if len(set(decided)) > 1:
+        words = "The routers disagree about this question."
+    elif decided[0] is None:
+        words = "All routers leave this question to the untouched model."
+    else:
+        words = f"All routers choose edit {decided[0]} for this question."
+    if changed:
+        words += " Edits were changed since it was answered: the routers that were not used are shown as of now."
+    return words
+
+
+def _score_name(route: Route) -> str:
+    return "cosine similarity" if route.score_kind == "cosine" else "probability"
+
+
+def _decision(route: Route, number: int) -> str:
+    if not route.deferred:
+        return f"edit {number} answers" + (": the same wording" if route.reason == "equal" else "")
+    why = {"unrepresentable": ": cannot read the question", "no-edits": ": no edit is on"}.get(route.reason, "")
+    return "untouched model answers" + why
 
 
 def _verdict(edit_id: str, score: float, enabled: bool, route: Route) -> str:

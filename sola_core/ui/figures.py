@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from sola_core.ui.explain import ScoreRow, Why
+from sola_core.ui.explain import RouterRow, ScoreRow, Why
 from sola_core.ui.present import one_line
 
 if TYPE_CHECKING:
@@ -79,6 +79,34 @@ def why_figure(why: Why) -> go.Figure:
     return figure
 
 
+def routers_figure(rows: Sequence[RouterRow]) -> go.Figure:
+    """Return each router's best score as a bar with its own threshold as a line, under its decision in words."""
+    figure = _figure(height=44 + 56 * len(rows), left=8, right=16, top=4, bottom=40)
+    scores = [row.score or 0.0 for row in rows]
+    lowest, highest = min(0.0, *scores), max(1.0, *scores, *(row.threshold for row in rows))
+    places = [len(rows) - 1 - index for index in range(len(rows))]
+    figure.add_bar(
+        x=scores,
+        y=places,
+        orientation="h",
+        width=0.3,
+        marker={"color": [TEAL if row.answers else GREY for row in rows], "cornerradius": 4},
+        hovertext=[f"{row.router}: {_outcome(row)}" for row in rows],
+        hoverinfo="text",
+    )
+    for row, place in zip(rows, places, strict=True):
+        words = f"{plain(row.router)}, used" if row.used else plain(row.router)
+        words = f"<b>{words}</b>  {'◆' if row.answers else '○'} {_outcome(row)}"
+        figure.add_annotation(x=lowest, y=place + 0.4, text=words, xanchor="left", showarrow=False, font={"size": 12})
+        figure.add_shape(
+            type="line", x0=row.threshold, x1=row.threshold, y0=place - 0.24, y1=place + 0.24,
+            line={"color": AMBER, "width": 3},
+        )  # fmt: skip
+    figure.update_xaxes(title="best score; line: threshold", range=[lowest, highest * 1.05])
+    figure.update_yaxes(visible=False, range=[-0.5, len(rows) - 0.35])
+    return figure
+
+
 def map_figure(picture: MapPicture) -> go.Figure:
     """Return the map: reference sentences, keys of edits, questions, and lines to the edits that answered."""
     figure = _figure(height=460, left=6, right=6, top=6, bottom=6)
@@ -117,6 +145,14 @@ def map_figure(picture: MapPicture) -> go.Figure:
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     return figure
+
+
+def _outcome(row: RouterRow) -> str:
+    who = f"edit {row.number}" if row.answers else "untouched model"
+    if row.score is None:
+        return f"{who} (no score)"
+    sign = "≥" if row.score >= row.threshold else "&lt;"
+    return f"{who} ({row.score:.2f} {sign} {row.threshold:.2f})"
 
 
 def _bar_colour(row: ScoreRow, threshold: float) -> str:

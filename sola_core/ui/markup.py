@@ -41,6 +41,11 @@ def heading(number: str, text: str, hint: str = "") -> str:
     return f"<h2>{mark}{escaped(text)}</h2>{below}"
 
 
+def subheading(text: str, hint: str) -> str:
+    """Return the heading of a part of a panel."""
+    return f'<h3 class="sola-part">{escaped(text)}</h3><p class="sola-hint">{escaped(hint)}</p>'
+
+
 def note(text: str, kind: str = "plain") -> str:
     """Return a line of text, announced by screen readers; `kind` is plain, good or wait. Empty text gives nothing."""
     if not text:
@@ -58,8 +63,8 @@ def progress(text: str, done: int, total: int) -> str:
 
 
 def badge(text: str, kind: str) -> str:
-    """Return who answered; `kind` is base or edit, shown by sign, shape and colour."""
-    sign = "◆" if kind == "edit" else "○"
+    """Return who answered or decided; `kind` is base, edit or router, shown by sign, shape and colour."""
+    sign = {"edit": "◆", "router": "▸"}.get(kind, "○")
     return f'<p class="sola-badge sola-{escaped(kind)}"><span aria-hidden="true">{sign}</span> {escaped(text)}</p>'
 
 
@@ -87,22 +92,23 @@ def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> s
     )
 
 
-def footer(about: About, digest: str) -> str:
-    """Return the foot of the page: all that is needed to repeat what was seen."""
+def footer(about: About, digest: str, router: str) -> str:
+    """Return the foot of the page: all that is needed to repeat what was seen, `router` being the one in use now."""
     versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
     parts = {
         "Model": about.model,
         "Device": f"{about.device}, {about.dtype}",
-        "Router": about.router,
+        "Router": router,
         "Seed": str(about.seed),
         "Versions": versions,
         "Host fingerprint": about.fingerprint,
         "State digest": digest,
     }
     long = ("Host fingerprint", "State digest")
+    ids = {"State digest": " id=sola-digest", "Router": " id=sola-router"}
     items = "".join(
         f"<div{' class=sola-long' if name in long else ''}><dt>{escaped(name)}</dt>"
-        f"<dd{' id=sola-digest' if name == 'State digest' else ''}>{escaped(value)}</dd></div>"
+        f"<dd{ids.get(name, '')}>{escaped(value)}</dd></div>"
         for name, value in parts.items()
     )
     return f'<footer class="sola-foot"><dl>{items}</dl></footer>'

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sola_core.comparison import SideBySide
-from sola_core.records import Answer, Edit, Route, TrainingStep
+from sola_core.records import Answer, Edit, KeysMade, Route, TrainingStep
 from sola_core.ui import texts
 
 if TYPE_CHECKING:
@@ -159,6 +159,7 @@ def _again(moment: Moment | None) -> str:
         "on": f"after edit {moment.number} was switched on",
         "off": f"after edit {moment.number} was switched off",
         "deleted": f"after edit {moment.number} was deleted",
+        "routed": "after the router was changed",
     }[moment.after]
     return f" The state is exactly the one {when} (digest {moment.digest[:DIGEST_CHARS]}…)."
 
@@ -174,6 +175,25 @@ def kept_for(limits: Limits) -> str:
     hours = limits.idle_seconds / 3600
     time = f"{hours:.0f} hours" if hours >= 1.5 else f"{limits.idle_seconds / 60:.0f} minutes"
     return f"Your edits are private to this browser; the server forgets them after {time} without use."
+
+
+# ---- routers ----
+
+
+def keys_text(step: KeysMade) -> str:
+    """Return the words beside the bar while keys are made."""
+    edits = "1 edit lacks" if step.total == 1 else f"{step.total} edits lack"
+    return f"{edits} a key for the router “{step.router}”: {step.done} of {step.total} made"
+
+
+def keys_first(step: KeysMade) -> str:
+    """Return what is said instead of a comparison that would take a while."""
+    return f"The router “{step.router}” has no keys yet for {step.total} edits; comparing makes them first."
+
+
+def router_switched(name: str) -> str:
+    """Return what is said when another router was chosen."""
+    return f"The router “{name}” decides from the next question on; what is shown stays as it was decided."
 
 
 # ---- answers ----

@@ -13,13 +13,14 @@ import gradio as gr
 
 from sola_core.errors import UnknownEdit
 from sola_core.records import Edit, EditRequest, TrainingStep
+from sola_core.registry import Visitor
 from sola_core.studio import Studio
 from sola_core.text import checked_request
 from sola_core.ui import border, markup, present, texts
 from sola_core.ui.figures import loss_figure
 from sola_core.ui.plot import shown
 from sola_core.ui.visible import HIDDEN
-from sola_core.workspace import Visitor, Workspace
+from sola_core.workspace import Workspace
 
 REDRAW_SECONDS = 0.25
 Update = dict[str, object]

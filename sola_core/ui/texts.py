@@ -66,6 +66,17 @@ WHY_EMPTY: Final = "Ask a question to see how close it is to each stored edit."
 WHY_CHART: Final = "How close the question is to each stored edit"
 AS_TABLE: Final = "The same as a table"
 
+ROUTER: Final = "The router decides which edit, if any, answers"
+ROUTERS: Final = {  # what each of them reads, in the order in which they are offered
+    "scope": "scope: reads the meaning of the whole question, and of its subject apart (the default)",
+    "sentence": "sentence: reads the whole sentence as one single vector",
+    "hidden": "hidden: the paper’s own key, reads the model’s state at the edited layer",
+}
+ROUTERS_HEADING: Final = "What each router would have done"
+ROUTERS_HINT: Final = "Scores are not alike between routers: compare what they decide, each by its own threshold."
+ROUTERS_CHART: Final = "What each router would have done with this question"
+COMPARE: Final = "Compare the routers"
+
 MAP_HEADING: Final = "Map of meanings"
 MAP_HINT: Final = (
     "Texts with similar meanings lie near each other. A line leads from a question to the edit that answered it. "

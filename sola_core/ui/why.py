@@ -26,15 +26,16 @@ class WhyPanel:
 def why_panel() -> WhyPanel:
     """Draw the panel."""
     gr.HTML(markup.heading("", texts.WHY_HEADING))
+    decided_by = gr.HTML(elem_id="why-router")
     sentence = gr.HTML(markup.note(texts.WHY_EMPTY), elem_id="why-sentence")
     chart = gr.Plot(label=texts.WHY_CHART, show_label=False, visible=HIDDEN, elem_id="why-chart")
     with gr.Accordion(texts.AS_TABLE, open=False, visible=HIDDEN, elem_id="why-table") as fold:
         table = gr.HTML()
-    return WhyPanel(shown=[sentence, chart, fold, table])
+    return WhyPanel(shown=[decided_by, sentence, chart, fold, table])
 
 
 def show_why(why: Why) -> tuple[object, ...]:
-    """Return the four values that the panel shows for a question."""
+    """Return the five values that the panel shows for a question."""
     rows = [
         (f"Edit {row.number}", row.prompt, f"{row.score:.3f}", "on" if row.enabled else "off", row.verdict)
         for row in why.rows
@@ -42,6 +43,7 @@ def show_why(why: Why) -> tuple[object, ...]:
     caption = f"Router “{why.router}”: {why.score_name}, threshold {why.threshold:.3f}"
     head = ("Edit", "Its question", why.score_name.capitalize(), "Switch", "Outcome")
     return (
+        markup.badge(f"Decided by the router “{why.router}”", "router"),
         markup.note(why.sentence),
         gr.update(value=shown(why_figure(why)) if rows else None, visible=seen(rows)),
         gr.update(visible=seen(rows)),
