@@ -11,31 +11,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sola_core.errors import EditFailed, InvalidInput
-from sola_core.evaluation.bounds import Bound, bound_figures, bounds_of
-from sola_core.evaluation.numbers import median, present, share
-from sola_core.evaluation.output import surroundings, table
-from sola_core.evaluation.questions import APART, OWN, Question, questions_of
+from sola_core.errors import InvalidInput
+from sola_core.evaluation.bench_report import BenchReport
+from sola_core.evaluation.bounds import bounds_of
+from sola_core.evaluation.output import surroundings
+from sola_core.evaluation.questions import Question, questions_of
 from sola_core.evaluation.reversibility import OnStage
 from sola_core.evaluation.rows import Row
-from sola_core.evaluation.teacher_forced import ForcedScore, forced_figures, forced_score
-from sola_core.records import Answer, Edit
+from sola_core.evaluation.teacher_forced import forced_score
+from sola_core.evaluation.teaching import Taught, teach_batch, teach_one
+from sola_core.records import Answer
 from sola_core.session import SolaEditor
 
 Outcome = Literal["right", "wrong", "missed", "untouched", "false fire"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Taught:
-    """What became of one fact while the stream was taught."""
-
-    row_id: str
-    prompt: str
-    target: str
-    edit_id: str | None  # None: it could not be taught
-    seconds: float
-    steps: int
-    failure: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,80 +31,14 @@ class Asked:
     """One question, the free-running answer, and how it counts."""
 
     row_id: str
-    kind: str  # "reliability", "generality", or the kind of a prompt that must stay as it was
+    kind: str  # as in Question
     prompt: str
     text: str
     stopped: str
     good: bool  # exactly the new answer with a natural stop; or, where it must stay, the base model's answer
     outcome: Outcome  # what the router did, apart from the content
     wanted: str  # the new answer, or the base model's
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchReport:
-    """Every answer of one run."""
-
-    taught: tuple[Taught, ...]
-    asked: tuple[Asked, ...]
-    dropped: int  # neighbours that contain another taught subject
-    settings: Mapping[str, str | int | bool]
-    surroundings: Mapping[str, str | int]
-    seconds: float
-    teacher_forced: tuple[ForcedScore, ...] = ()
-    bounds: tuple[Bound, ...] = ()
-    untouched: tuple[ForcedScore, ...] = ()  # the base model's teacher-forced scores, with both blocks
-
-    @property
-    def figures(self) -> dict[str, float]:
-        """The flat figures; shares are 0..1 and an absent one is left out."""
-        stay = [a for a in self.asked if a.kind not in OWN]
-        own = [a for a in self.asked if a.kind in OWN]
-        found: dict[str, float | None] = {
-            "reliability": share(a.good for a in own if a.kind == "reliability"),
-            "generality": share(a.good for a in own if a.kind == "generality"),
-            "locality": share(a.good for a in stay if a.kind != APART),
-        }
-        for kind in dict.fromkeys(a.kind for a in stay):
-            found[f"locality_{kind}"] = share(a.good for a in stay if a.kind == kind)
-        for outcome in ("right", "wrong", "missed"):
-            found[f"router_{outcome}"] = share(a.outcome == outcome for a in own)
-        found["router_false_fire"] = share(a.outcome == "false fire" for a in stay if a.kind != APART)
-        found["edit_seconds_median"] = median([t.seconds for t in self.taught if t.edit_id])
-        found["edits"] = len(self.taught)
-        found["not_taught"] = sum(t.edit_id is None for t in self.taught)
-        return {**present(found), **bound_figures(self.bounds), **self.forced_figures}
-
-    @property
-    def forced_figures(self) -> dict[str, float]:
-        """The teacher-forced ones of the flat figures; the untouched model's start with `no_edit_`."""
-        base = {f"no_edit_{name}": value for name, value in forced_figures(self.untouched).items()}
-        kept = {name: value for name, value in base.items() if "tf_locality" not in name}  # 1 by definition
-        return {**forced_figures(self.teacher_forced), **kept}
-
-    def text(self) -> str:
-        """Return a table of how answers score and what the router did, then the blocks that were asked for."""
-        kinds = list(dict.fromkeys(a.kind for a in self.asked))
-        rows = []
-        for kind in kinds:
-            here = [a for a in self.asked if a.kind == kind]
-            fired = [sum(a.outcome == o for a in here) for o in ("right", "wrong", "missed", "false fire")]
-            good = sum(a.good for a in here)
-            rows.append((kind, len(here), good, f"{good / len(here):.3f}", *fired))
-        headers = ["asked", "prompts", "good", "share", "right edit", "wrong edit", "missed", "false fire"]
-        figures = self.figures
-        lines = [table(headers, rows)]
-        if self.bounds:
-            framed = [(name, f"{value:.3f}") for name, value in bound_figures(self.bounds).items()]
-            lines.append("\n" + table(["the right edit forced, and no edit", "share"], framed) + "\n")
-        if self.teacher_forced:
-            forced = [(name, f"{value:.3f}") for name, value in self.forced_figures.items()]
-            lines.append("\n" + table(["teacher-forced, as papers have it", "share"], forced) + "\n")
-        lines += [f"not taught: {t.prompt!r}: {t.failure}" for t in self.taught if t.edit_id is None]
-        if self.dropped:
-            lines.append(f"{self.dropped} neighbours were dropped: they contain another taught subject")
-        speed = f", {figures['edit_seconds_median']:.2f} s each (median)" if "edit_seconds_median" in figures else ""
-        lines.append(f"{len(self.taught)} facts taught{speed}; all in {self.seconds:.0f} s")
-        return "\n".join(lines)
+    contains: bool = False  # a new answer stands in the text, alone or not
 
 
 def bench(
@@ -140,7 +62,7 @@ def bench(
         raise InvalidInput("The benchmark needs an empty library: edits of before would answer its questions.")
     show = on_stage or (lambda stage, done, total: None)
     began = time.perf_counter()
-    taught = _teach_in_batches(editor, rows, show) if bulk else _teach(editor, rows, show)
+    taught = _teach(editor, rows, bulk, show)
     edit_ids = {row: t.edit_id for row, t in zip(rows, taught, strict=True)}  # by row: a file may repeat an id
     owners = {edit_id: row for row, edit_id in edit_ids.items() if edit_id}
     questions, dropped = questions_of(rows, unrelated)
@@ -149,7 +71,7 @@ def bench(
     scored = questions if teacher_forced else []
     forced = [forced_score(question, edited, base) for question in _each(scored, "scoring", show)]
     untouched = [forced_score(q, base, base) for q in _each(scored if bounds else [], "scoring the base model", show)]
-    own = [question for question in questions if bounds and question.kind in OWN]
+    own = [question for question in questions if bounds and question.target is not None]
     framed = [bounds_of(editor, q, edit_ids[q.row], tokens) for q in _each(own, "asking without the router", show)]
     return BenchReport(
         taught=tuple(taught),
@@ -180,45 +102,15 @@ def _each(questions: Sequence[Question], stage: str, show: OnStage) -> Iterator[
         show(stage, len(questions), len(questions))
 
 
-def _teach(editor: SolaEditor, rows: Sequence[Row], show: OnStage) -> list[Taught]:
-    taught = []
-    for done, row in enumerate(rows):
-        show("teaching", done, len(rows))
-        try:
-            taught.append(_taught(row, editor.edit(row.request)))
-        except EditFailed as error:
-            taught.append(_not_taught(row, error))
-    show("teaching", len(rows), len(rows))
+def _teach(editor: SolaEditor, rows: Sequence[Row], bulk: bool, show: OnStage) -> list[Taught]:
+    taught: list[Taught] = []
+    stage, size = ("teaching in batches", len(rows)) if bulk else ("teaching", 1)
+    for start in range(0, len(rows), size):
+        show(stage, start, len(rows))
+        part = rows[start : start + size]
+        taught += teach_batch(editor, part) if bulk else [teach_one(editor, row) for row in part]
+    show(stage, len(rows), len(rows))
     return taught
-
-
-def _teach_in_batches(editor: SolaEditor, rows: Sequence[Row], show: OnStage) -> list[Taught]:
-    failures: dict[int, EditFailed] = {}
-    show("teaching in batches", 0, len(rows))
-    edits = iter(editor.edit_many([row.request for row in rows], on_failure=failures.__setitem__))
-    show("teaching in batches", len(rows), len(rows))
-    return [
-        _not_taught(row, failures[index]) if index in failures else _taught(row, next(edits))
-        for index, row in enumerate(rows)
-    ]
-
-
-def _taught(row: Row, edit: Edit) -> Taught:
-    return Taught(
-        row_id=row.id,
-        prompt=edit.prompt,
-        target=edit.target,
-        edit_id=edit.id,
-        seconds=edit.seconds,
-        steps=edit.training.steps,
-    )
-
-
-def _not_taught(row: Row, error: EditFailed) -> Taught:
-    target = row.target_new or ""
-    return Taught(
-        row_id=row.id, prompt=row.prompt, target=target, edit_id=None, seconds=0.0, steps=0, failure=str(error)
-    )
 
 
 def _ask(editor: SolaEditor, question: Question, owners: Mapping[str, Row], tokens: int) -> Asked:
@@ -237,6 +129,7 @@ def _ask(editor: SolaEditor, question: Question, owners: Mapping[str, Row], toke
         good=good,
         outcome=_outcome(question, answer, owners),
         wanted=wanted,
+        contains=question.contained(answer.text),
     )
 
 
