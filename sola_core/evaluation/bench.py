@@ -14,6 +14,7 @@ from typing import Literal
 from sola_core.errors import InvalidInput
 from sola_core.evaluation.bench_report import BenchReport
 from sola_core.evaluation.bounds import bounds_of
+from sola_core.evaluation.cost import Cost, peak_memory_mb, sample_of, time_answers
 from sola_core.evaluation.output import surroundings
 from sola_core.evaluation.questions import Question, questions_of
 from sola_core.evaluation.reversibility import OnStage
@@ -73,6 +74,8 @@ def bench(
     untouched = [forced_score(q, base, base) for q in _each(scored if bounds else [], "scoring the base model", show)]
     own = [question for question in questions if bounds and question.target is not None]
     framed = [bounds_of(editor, q, edit_ids[q.row], tokens) for q in _each(own, "asking without the router", show)]
+    timed = sample_of([t.prompt for t in taught if t.edit_id])
+    timings = [time_answers(editor, prompt, tokens) for prompt in timed]
     return BenchReport(
         taught=tuple(taught),
         asked=tuple(asked),
@@ -87,6 +90,7 @@ def bench(
         },
         surroundings=surroundings(editor.host),
         seconds=time.perf_counter() - began,
+        cost=Cost(timings=tuple(timings), sizes=editor.sizes, peak_memory_mb=peak_memory_mb()),
         teacher_forced=tuple(score for score in forced if score is not None),
         bounds=tuple(bound for pair in framed for bound in pair),
         untouched=tuple(score for score in untouched if score is not None),

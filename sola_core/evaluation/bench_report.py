@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sola_core.evaluation.bounds import Bound, bound_figures
+from sola_core.evaluation.cost import Cost, cost_text
 from sola_core.evaluation.numbers import median, present, share
 from sola_core.evaluation.output import table
 from sola_core.evaluation.portability import portability_figures, portability_text
@@ -31,6 +32,7 @@ class BenchReport:
     settings: Mapping[str, str | int | bool]
     surroundings: Mapping[str, str | int]
     seconds: float
+    cost: Cost
     teacher_forced: tuple[ForcedScore, ...] = ()
     bounds: tuple[Bound, ...] = ()
     untouched: tuple[ForcedScore, ...] = ()  # the base model's teacher-forced scores, with both blocks
@@ -55,6 +57,7 @@ class BenchReport:
         found["not_taught"] = sum(t.edit_id is None for t in self.taught)
         return {
             **present(found),
+            **self.cost.figures,
             **portability_figures(self.asked),
             **bound_figures(self.bounds),
             **self.forced_figures,
@@ -74,7 +77,7 @@ class BenchReport:
             blocks.append(_shares("the right edit forced, and no edit", bound_figures(self.bounds)))
         if self.teacher_forced:
             blocks.append(_shares("teacher-forced, as papers have it", self.forced_figures))
-        blocks.append(portability_text(self.asked))
+        blocks += [portability_text(self.asked), cost_text(self.figures)]
         return "\n\n".join(filter(None, [*blocks, self._last_lines()]))
 
     # ---- helpers in the order of use -----------------------------------------------------------------------------
@@ -89,12 +92,10 @@ class BenchReport:
         return table(["asked", "prompts", "good", "share", "right edit", "wrong edit", "missed", "false fire"], rows)
 
     def _last_lines(self) -> str:
-        figures = self.figures
         lines = [f"not taught: {t.prompt!r}: {t.failure}" for t in self.taught if t.edit_id is None]
         if self.dropped:
             lines.append(f"{self.dropped} neighbours were dropped: they contain another taught subject")
-        speed = f", {figures['edit_seconds_median']:.2f} s each (median)" if "edit_seconds_median" in figures else ""
-        lines.append(f"{len(self.taught)} facts taught{speed}; all in {self.seconds:.0f} s")
+        lines.append(f"{len(self.taught)} facts taught; all in {self.seconds:.0f} s")
         return "\n".join(lines)
 
 
