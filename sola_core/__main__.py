@@ -102,6 +102,13 @@ def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
         action="store_true",
         help="add the scores with the right edit forced, and those of the untouched model",
     )
+    bench.add_argument(
+        "--seeds",
+        type=_any_count,
+        nargs="+",
+        metavar="S",
+        help="run once for each, with the facts in another order (0: the file's), and add means and deviations",
+    )
     scope = _measurement(
         commands, "scope", "measure the router alone: every fact's key stored, every probe routed", data=True
     )

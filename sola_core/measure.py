@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,8 @@ from sola_core.progress import ProgressLine
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sola_core.evaluation.bench_report import BenchReport
+    from sola_core.evaluation.rows import Row
     from sola_core.evaluation.scope import ScopeResult
     from sola_core.host.model import HostModel
     from sola_core.routing.router import Router
@@ -46,27 +48,36 @@ def prove(args: argparse.Namespace) -> int:
 
 
 def bench(args: argparse.Namespace) -> int:
-    """Teach a stream of facts, then score all of it."""
+    """Teach a stream of facts, then score all of it; once, or for each seed."""
     from sola_core.evaluation.bench import bench as run
     from sola_core.evaluation.datasets import read_rows
     from sola_core.evaluation.facts import read_facts
+    from sola_core.evaluation.runs import FILE_ORDER, run_seeds
 
-    rows = read_facts(_data(args), limit=args.edits, distinct=args.distinct_subjects)
+    pool = read_facts(_data(args), distinct=args.distinct_subjects)
     unrelated = read_rows(Path(args.unrelated), limit=args.unrelated_count) if args.unrelated else ()
+    open_editor = editor_factory(args)
     line = ProgressLine(always=args.progress)
-    with editor_factory(args)(":memory:") as editor:
-        report = run(
-            editor,
-            rows,
-            unrelated=unrelated,
-            bulk=args.bulk,
-            tokens=args.tokens,
-            teacher_forced=args.teacher_forced,
-            bounds=args.bounds,
-            on_stage=line,
-        )
+
+    def run_once(seed: int, rows: Sequence[Row]) -> BenchReport:
+        with open_editor(":memory:") as editor:
+            return run(
+                editor,
+                rows,
+                unrelated=unrelated,
+                bulk=args.bulk,
+                tokens=args.tokens,
+                teacher_forced=args.teacher_forced,
+                bounds=args.bounds,
+                on_stage=_of_seed(line, seed) if args.seeds else line,
+            )
+
+    runs = run_seeds(pool, run_once, seeds=args.seeds or [FILE_ORDER], edits=args.edits)
     line.clear()
-    put(args, report.text(), {"figures": report.figures, "seed": args.seed, "report": report})
+    if args.seeds:
+        put(args, runs.text(), {"figures": runs.figures, "seed": args.seed, "runs": runs.runs})
+    else:
+        put(args, runs.text(), {"figures": runs.figures, "seed": args.seed, "report": runs.runs[0].report})
     return 0
 
 
@@ -158,6 +169,10 @@ def _scope_text(result: ScopeResult) -> str:
     if result.apart is not None:
         lines.append(f"Forgetfulness, not counted: {result.apart:.4f} routed anywhere")
     return "\n".join(lines)
+
+
+def _of_seed(line: ProgressLine, seed: int) -> Callable[[str, int, int], None]:
+    return lambda stage, done, total: line(f"seed {seed}, {stage}", done, total)
 
 
 def _data(args: argparse.Namespace) -> Path | None:

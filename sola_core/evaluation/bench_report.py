@@ -78,7 +78,15 @@ class BenchReport:
         if self.teacher_forced:
             blocks.append(_shares("teacher-forced, as papers have it", self.forced_figures))
         blocks += [portability_text(self.asked), cost_text(self.figures)]
-        return "\n\n".join(filter(None, [*blocks, self._last_lines()]))
+        return "\n\n".join(filter(None, [*blocks, self.last_lines()]))
+
+    def last_lines(self) -> str:
+        """Return what was left out, how much was taught, and how long it took."""
+        lines = [f"not taught: {t.prompt!r}: {t.failure}" for t in self.taught if t.edit_id is None]
+        if self.dropped:
+            lines.append(f"{self.dropped} neighbours were dropped: they contain another taught subject")
+        lines.append(f"{len(self.taught)} facts taught; all in {self.seconds:.0f} s")
+        return "\n".join(lines)
 
     # ---- helpers in the order of use -----------------------------------------------------------------------------
 
@@ -90,13 +98,6 @@ class BenchReport:
             good = sum(a.good for a in here)
             rows.append((kind, len(here), good, f"{good / len(here):.3f}", *fired))
         return table(["asked", "prompts", "good", "share", "right edit", "wrong edit", "missed", "false fire"], rows)
-
-    def _last_lines(self) -> str:
-        lines = [f"not taught: {t.prompt!r}: {t.failure}" for t in self.taught if t.edit_id is None]
-        if self.dropped:
-            lines.append(f"{self.dropped} neighbours were dropped: they contain another taught subject")
-        lines.append(f"{len(self.taught)} facts taught; all in {self.seconds:.0f} s")
-        return "\n".join(lines)
 
 
 def _shares(title: str, figures: Mapping[str, float]) -> str:
