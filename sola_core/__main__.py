@@ -103,6 +103,11 @@ def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
         help="add the scores with the right edit forced, and those of the untouched model",
     )
     bench.add_argument(
+        "--curve",
+        action="store_true",
+        help="ask the first 100 facts again after 1, 10, 100, 1000 ... facts and at the end",
+    )
+    bench.add_argument(
         "--seeds",
         type=_any_count,
         nargs="+",

@@ -69,6 +69,7 @@ def bench(args: argparse.Namespace) -> int:
                 tokens=args.tokens,
                 teacher_forced=args.teacher_forced,
                 bounds=args.bounds,
+                curve=args.curve,
                 on_stage=_of_seed(line, seed) if args.seeds else line,
             )
 

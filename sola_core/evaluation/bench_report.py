@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sola_core.evaluation.bounds import Bound, bound_figures
 from sola_core.evaluation.cost import Cost, cost_text
+from sola_core.evaluation.curve import Curve
 from sola_core.evaluation.numbers import median, present, share
 from sola_core.evaluation.output import table
 from sola_core.evaluation.portability import portability_figures, portability_text
@@ -36,6 +37,7 @@ class BenchReport:
     teacher_forced: tuple[ForcedScore, ...] = ()
     bounds: tuple[Bound, ...] = ()
     untouched: tuple[ForcedScore, ...] = ()  # the base model's teacher-forced scores, with both blocks
+    curve: Curve | None = None
 
     @property
     def figures(self) -> dict[str, float]:
@@ -59,6 +61,7 @@ class BenchReport:
             **present(found),
             **self.cost.figures,
             **portability_figures(self.asked),
+            **(self.curve.figures if self.curve else {}),
             **bound_figures(self.bounds),
             **self.forced_figures,
         }
@@ -77,7 +80,7 @@ class BenchReport:
             blocks.append(_shares("the right edit forced, and no edit", bound_figures(self.bounds)))
         if self.teacher_forced:
             blocks.append(_shares("teacher-forced, as papers have it", self.forced_figures))
-        blocks += [portability_text(self.asked), cost_text(self.figures)]
+        blocks += [portability_text(self.asked), self.curve.text() if self.curve else "", cost_text(self.figures)]
         return "\n\n".join(filter(None, [*blocks, self.last_lines()]))
 
     def last_lines(self) -> str:

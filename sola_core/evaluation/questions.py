@@ -60,9 +60,8 @@ def questions_of(rows: Sequence[Row], unrelated: Sequence[Row]) -> tuple[list[Qu
     questions: list[Question] = []
     dropped = 0
     for row in rows:
-        questions.append(Question(row=row, kind="reliability", prompt=row.prompt))
-        questions += [Question(row=row, kind="generality", prompt=text) for text in row.rephrases]
-    questions += [_following(row, probe) for row in rows for probe in row.portability if probe.answer is not None]
+        questions += own_questions(row)
+    questions += [_following(row, probe) for row in rows for probe in row.portability if probe.answer]
     stored = StoredSubjects(rows)
     for row in rows:
         for probe in row.locality:
@@ -73,6 +72,12 @@ def questions_of(rows: Sequence[Row], unrelated: Sequence[Row]) -> tuple[list[Qu
     for row in unrelated:
         questions.append(Question(row=row, kind=UNRELATED, prompt=row.prompt, expected=row.target_true))
     return questions, dropped
+
+
+def own_questions(row: Row) -> list[Question]:
+    """Return the questions that a fact itself must answer: its prompt, then each rephrasing."""
+    asked = Question(row=row, kind="reliability", prompt=row.prompt)
+    return [asked, *(Question(row=row, kind="generality", prompt=text) for text in row.rephrases)]
 
 
 def _following(row: Row, probe: Probe) -> Question:
