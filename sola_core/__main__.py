@@ -108,6 +108,11 @@ def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
         help="ask the first 100 facts again after 1, 10, 100, 1000 ... facts and at the end",
     )
     bench.add_argument(
+        "--resume",
+        metavar="FILE",
+        help="keep what is finished in this file, edits beside it, and go on there after an interruption",
+    )
+    bench.add_argument(
         "--seeds",
         type=_any_count,
         nargs="+",

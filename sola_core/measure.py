@@ -6,9 +6,11 @@ Knows the measurements and how to print; what they mean is in `evaluation`.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sola_core.evaluation.bench_report import BenchReport
+    from sola_core.evaluation.resume import WorkFile
+    from sola_core.evaluation.reversibility import OpenEditor
     from sola_core.evaluation.rows import Row
     from sola_core.evaluation.scope import ScopeResult
     from sola_core.host.model import HostModel
@@ -60,7 +64,8 @@ def bench(args: argparse.Namespace) -> int:
     line = ProgressLine(always=args.progress)
 
     def run_once(seed: int, rows: Sequence[Row]) -> BenchReport:
-        with open_editor(":memory:") as editor:
+        name = f"seed-{seed}"
+        with open_editor(work.library(name) if work else ":memory:") as editor:
             return run(
                 editor,
                 rows,
@@ -71,9 +76,11 @@ def bench(args: argparse.Namespace) -> int:
                 bounds=args.bounds,
                 curve=args.curve,
                 on_stage=_of_seed(line, seed) if args.seeds else line,
+                kept=work.run(name) if work else None,
             )
 
-    runs = run_seeds(pool, run_once, seeds=args.seeds or [FILE_ORDER], edits=args.edits)
+    with _work(args, open_editor, pool, unrelated) as work:
+        runs = run_seeds(pool, run_once, seeds=args.seeds or [FILE_ORDER], edits=args.edits)
     line.clear()
     if args.seeds:
         put(args, runs.text(), {"figures": runs.figures, "seed": args.seed, "runs": runs.runs})
@@ -170,6 +177,24 @@ def _scope_text(result: ScopeResult) -> str:
     if result.apart is not None:
         lines.append(f"Forgetfulness, not counted: {result.apart:.4f} routed anywhere")
     return "\n".join(lines)
+
+
+def _work(
+    args: argparse.Namespace, open_editor: OpenEditor, pool: Sequence[Row], unrelated: Sequence[Row]
+) -> AbstractContextManager[WorkFile | None]:
+    """Open the work file that `--resume` names, under all that the report depends on; nothing without the flag."""
+    from sola_core.evaluation.output import surroundings
+    from sola_core.evaluation.resume import WorkFile
+
+    if args.resume is None:
+        return nullcontext()
+    with open_editor(":memory:") as editor:
+        around = surroundings(editor.host)
+    flags = ("method", "router", "seed", "seeds", "edits", "bulk", "tokens", "teacher_forced", "bounds", "curve")
+    conditions = {flag: getattr(args, flag) for flag in flags}
+    for name, rows in (("data", pool), ("unrelated", unrelated)):
+        conditions[name] = hashlib.sha256(repr(tuple(rows)).encode()).hexdigest()
+    return WorkFile.open(Path(args.resume), {**conditions, **around})
 
 
 def _of_seed(line: ProgressLine, seed: int) -> Callable[[str, int, int], None]:
