@@ -113,6 +113,23 @@ def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
         action="store_true",
         help="add the scores with the right edit forced, and those of the untouched model",
     )
+    bench.add_argument(
+        "--curve",
+        action="store_true",
+        help="ask the first 100 facts again after 1, 10, 100, 1000 ... facts and at the end",
+    )
+    bench.add_argument(
+        "--resume",
+        metavar="FILE",
+        help="keep what is finished in this file, edits beside it, and go on there after an interruption",
+    )
+    bench.add_argument(
+        "--seeds",
+        type=_any_count,
+        nargs="+",
+        metavar="S",
+        help="run once for each, with the facts in another order (0: the file's), and add means and deviations",
+    )
     scope = _measurement(
         commands, "scope", "measure the router alone: every fact's key stored, every probe routed", data=True
     )

@@ -6,9 +6,11 @@ Knows the measurements and how to print; what they mean is in `evaluation`.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,10 @@ from sola_core.progress import ProgressLine
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sola_core.evaluation.bench_report import BenchReport
+    from sola_core.evaluation.resume import WorkFile
+    from sola_core.evaluation.reversibility import OpenEditor
+    from sola_core.evaluation.rows import Row
     from sola_core.host.model import HostModel
     from sola_core.routing.router import Router
 
@@ -46,27 +52,40 @@ def prove(args: argparse.Namespace) -> int:
 
 
 def bench(args: argparse.Namespace) -> int:
-    """Teach a stream of facts, then score all of it."""
+    """Teach a stream of facts, then score all of it; once, or for each seed."""
     from sola_core.evaluation.bench import bench as run
     from sola_core.evaluation.datasets import read_rows
     from sola_core.evaluation.facts import read_facts
+    from sola_core.evaluation.runs import FILE_ORDER, run_seeds
 
-    rows = read_facts(_data(args), limit=args.edits, distinct=args.distinct_subjects)
+    pool = read_facts(_data(args), distinct=args.distinct_subjects)
     unrelated = read_rows(Path(args.unrelated), limit=args.unrelated_count) if args.unrelated else ()
+    open_editor = editor_factory(args)
     line = ProgressLine(always=args.progress)
-    with editor_factory(args)(":memory:") as editor:
-        report = run(
-            editor,
-            rows,
-            unrelated=unrelated,
-            bulk=args.bulk,
-            tokens=args.tokens,
-            teacher_forced=args.teacher_forced,
-            bounds=args.bounds,
-            on_stage=line,
-        )
+
+    def run_once(seed: int, rows: Sequence[Row]) -> BenchReport:
+        name = f"seed-{seed}"
+        with open_editor(work.library(name) if work else ":memory:") as editor:
+            return run(
+                editor,
+                rows,
+                unrelated=unrelated,
+                bulk=args.bulk,
+                tokens=args.tokens,
+                teacher_forced=args.teacher_forced,
+                bounds=args.bounds,
+                curve=args.curve,
+                on_stage=_of_seed(line, seed) if args.seeds else line,
+                kept=work.run(name) if work else None,
+            )
+
+    with _work(args, open_editor, pool, unrelated) as work:
+        runs = run_seeds(pool, run_once, seeds=args.seeds or [FILE_ORDER], edits=args.edits)
     line.clear()
-    put(args, report.text(), {"figures": report.figures, "seed": args.seed, "report": report})
+    if args.seeds:
+        put(args, runs.text(), {"figures": runs.figures, "seed": args.seed, "runs": runs.runs})
+    else:
+        put(args, runs.text(), {"figures": runs.figures, "seed": args.seed, "report": runs.runs[0].report})
     return 0
 
 
@@ -187,6 +206,28 @@ def _host_state(args: argparse.Namespace) -> tuple[HostModel, Callable[[str], Te
     host = load_host(args)
     module = Sola().decision_module(host)
     return host, lambda text: host.module_input(text, module)
+
+
+def _work(
+    args: argparse.Namespace, open_editor: OpenEditor, pool: Sequence[Row], unrelated: Sequence[Row]
+) -> AbstractContextManager[WorkFile | None]:
+    """Open the work file that `--resume` names, under all that the report depends on; nothing without the flag."""
+    from sola_core.evaluation.output import surroundings
+    from sola_core.evaluation.resume import WorkFile
+
+    if args.resume is None:
+        return nullcontext()
+    with open_editor(":memory:") as editor:
+        around = surroundings(editor.host)
+    flags = ("method", "router", "seed", "seeds", "edits", "bulk", "tokens", "teacher_forced", "bounds", "curve")
+    conditions = {flag: getattr(args, flag) for flag in flags}
+    for name, rows in (("data", pool), ("unrelated", unrelated)):
+        conditions[name] = hashlib.sha256(repr(tuple(rows)).encode()).hexdigest()
+    return WorkFile.open(Path(args.resume), {**conditions, **around})
+
+
+def _of_seed(line: ProgressLine, seed: int) -> Callable[[str, int, int], None]:
+    return lambda stage, done, total: line(f"seed {seed}, {stage}", done, total)
 
 
 def _data(args: argparse.Namespace) -> Path | None:

@@ -19,6 +19,7 @@ from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidReque
 from sola_core.host.model import HostModel
 from sola_core.host.scoring import TargetScore, score_targets, score_text
 from sola_core.host.stream import Generation
+from sola_core.library.sizes import LibrarySizes
 from sola_core.library.store import Library
 from sola_core.records import (
     Answer,
@@ -261,6 +262,15 @@ class SolaEditor:
     def events(self) -> tuple[Event, ...]:
         """Return what was done here: kinds, ids and times, no texts."""
         return self._library.events()
+
+    def tensors(self, edit_id: str) -> dict[str, Tensor]:
+        """Return an edit's adapter as it is stored; raise UnknownEdit for an unknown id."""
+        return self._library.tensors(edit_id)
+
+    @property
+    def sizes(self) -> LibrarySizes:
+        """How many bytes the stored edits take: adapters, keys, and all of it in the library's file."""
+        return self._library.sizes
 
     @property
     def state_digest(self) -> str:

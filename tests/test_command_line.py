@@ -226,6 +226,20 @@ def test_bench_adds_the_oracle_and_the_untouched_model_only_when_asked(run: Run,
     assert [b["name"] for b in framed["report"]["bounds"]] == ["oracle", "no_edit"] * 2
 
 
+def test_bench_over_several_seeds_gives_means_deviations_and_every_run(run: Run, facts: Path) -> None:
+    words = ("bench", "--data", facts, "--tokens", 4, "--edits", 2, "--seeds")
+    stored = json.loads(run(*words, 0, 1, "--json")[1])
+    first, second = stored["runs"]
+    assert (first["seed"], second["seed"]) == (0, 1)
+    assert [t["row_id"] for t in first["report"]["taught"]] == ["a", "b"]
+    assert [t["row_id"] for t in second["report"]["taught"]] != ["a", "b"]
+    assert stored["figures"]["reliability"] == 1.0
+    assert stored["figures"]["reliability_std"] == 0.0
+    assert stored["figures"]["edit_seconds_median_std"] >= 0.0
+    alone = json.loads(run(*words, 0, "--json")[1])
+    assert not [name for name in alone["figures"] if name.endswith("_std")]
+
+
 def test_unrelated_questions_are_a_kind_of_their_own(run: Run, facts: Path, tmp_path: Path) -> None:
     path = tmp_path / "questions.jsonl"
     path.write_text("\n".join(json.dumps({"id": str(i), "prompt": f"seven {i}?"}) for i in range(5)), encoding="utf-8")

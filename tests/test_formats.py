@@ -147,7 +147,7 @@ def test_knowedit_keeps_the_kinds_of_its_probes(tmp_path: Path) -> None:
         Probe(prompt="The capital of Brask, which is not Toll, is", answer="Ness", kind="Forgetfulness"),
     )
     assert row.portability == (
-        Probe(prompt="The mayor of Brask's capital is", answer="Una", kind="Reasoning"),
+        Probe(prompt="The mayor of Brask's capital is", answer="Una", kind="Reasoning", aliases=("Una Voss",)),
         Probe(prompt="The capital of Braskland is", answer="Toll", kind="Subject_Aliasing"),
     )
 

@@ -19,11 +19,11 @@ NAMES: tuple[BoundName, ...] = ("oracle", "no_edit")
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """One prompt that a fact must answer, asked without the router."""
+    """One prompt that a fact must answer, or that should follow from it, asked without the router."""
 
     name: BoundName
     row_id: str
-    kind: str  # "reliability" or "generality"
+    kind: str  # "reliability", "generality" or "portability_<kind>"
     prompt: str
     text: str
     stopped: str
@@ -49,7 +49,7 @@ def bound_figures(bounds: Sequence[Bound]) -> dict[str, float]:
         {
             f"{name}_{kind}": share(b.good for b in bounds if b.name == name and b.kind == kind)
             for name in NAMES
-            for kind in OWN
+            for kind in dict.fromkeys((*OWN, *(b.kind for b in bounds)))
         }
     )
 

@@ -196,7 +196,8 @@ def _marked(stored: Stored, mark: str) -> bool:
 def _probe(stored: object, field: str) -> Probe:
     if not isinstance(stored, Mapping):
         raise TypeError(f"{field} must be a list of objects with fields")
-    return Probe(prompt=_text(stored, "prompt"), answer=_text_or_none(stored, "answer"), kind=_text(stored, "kind"))
+    answer, aliases = _text_or_none(stored, "answer"), _texts(stored.get("aliases"))
+    return Probe(prompt=_text(stored, "prompt"), answer=answer, kind=_text(stored, "kind"), aliases=aliases)
 
 
 def _pairs(prompts: object, answers: object, kind: str) -> tuple[Probe, ...]:
@@ -205,16 +206,15 @@ def _pairs(prompts: object, answers: object, kind: str) -> tuple[Probe, ...]:
         prompts, answers = [prompts], [answers]
     if not isinstance(answers, list) or len(answers) != len(prompts):
         answers = [answers] * len(prompts)
-    asked = [(_first(prompt), _first(answer)) for prompt, answer in zip(prompts, answers, strict=True)]
+    asked = [(_first(prompt), answer) for prompt, answer in zip(prompts, answers, strict=True)]
     return tuple(_asked(prompt, answer, kind) for prompt, answer in asked if prompt is not None)
 
 
-def _asked(prompt: str, answer: str | None, kind: str) -> Probe:
+def _asked(prompt: str, answer: object, kind: str) -> Probe:
     """Return a probe; a question of Natural Questions loses its mark and gets the question mark it lacks."""
-    if not prompt.startswith(NQ_MARK):
-        return Probe(prompt=prompt, answer=answer, kind=kind)
-    question = prompt.removeprefix(NQ_MARK).rstrip("? ")
-    return Probe(prompt=f"{question}?", answer=answer, kind="nq")
+    if prompt.startswith(NQ_MARK):
+        prompt, kind = prompt.removeprefix(NQ_MARK).rstrip("? ") + "?", "nq"
+    return Probe(prompt=prompt, answer=_first(answer), kind=kind, aliases=tuple(filter(None, _spellings(answer)))[1:])
 
 
 def _neighbours(stored: Sequence[object], truth: str | None) -> Iterator[Probe]:
@@ -266,9 +266,15 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _first(value: object) -> str | None:
     """Return the first text of a nest of lists (answers with their aliases); None when it is empty or not there."""
-    while isinstance(value, list):
-        value = value[0] if value else None
-    return None if value is None else _checked(value, "an answer or a prompt") or None
+    return next(_spellings(value), None) or None
+
+
+def _spellings(value: object) -> Iterator[str]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _spellings(item)
+    elif value is not None:
+        yield _checked(value, "an answer or a prompt")
 
 
 def _list(stored: Stored, field: str) -> Sequence[object]:

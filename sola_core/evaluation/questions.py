@@ -16,6 +16,8 @@ APART = "Forgetfulness"  # mentions the old fact: reported, not counted in `loca
 NEIGHBOUR = "neighborhood"  # the one kind of negative that may be about another stored subject
 UNRELATED = "unrelated"
 OWN = ("reliability", "generality")  # the kinds that the fact itself must answer
+FOLLOWS = "portability_"  # begins the kinds of prompts whose answer should follow from the fact
+ALIAS = "Subject_Aliasing"  # the one portability kind that asks for the fact itself: a positive for the router
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,28 +25,43 @@ class Question:
     """One prompt to ask when everything is taught."""
 
     row: Row  # the fact it belongs to; an unrelated question is a row of its own
-    kind: str  # "reliability", "generality", or the kind of a prompt that must stay as it was
+    kind: str  # "reliability", "generality", "portability_<kind>", or the kind of a prompt that must stay as it was
     prompt: str
     expected: str | None = None  # the data's answer to a prompt that must stay, right or wrong
+    follows: tuple[str, ...] = ()  # the answer that should follow from the fact, then its other spellings
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The answers that count as right, the customary one first; none where the base model's answer must stay."""
+        if self.kind in OWN:
+            return () if self.row.target_new is None else (self.row.target_new,)
+        return self.follows
 
     @property
     def target(self) -> str | None:
         """The new answer; None where the base model's answer must stay."""
-        return self.row.target_new if self.kind in OWN else None
+        return next(iter(self.targets), None)
 
     def answered(self, text: str, stopped: str) -> bool:
-        """Return whether an answer is exactly the new one (case and punctuation aside) and stopped by itself."""
-        same = self.target is not None and normalised_answer(text) == normalised_answer(self.target)
-        return same and stopped == "end"
+        """Return whether an answer is exactly one that counts (case and punctuation aside) and stopped by itself."""
+        return stopped == "end" and normalised_answer(text) in map(normalised_answer, self.targets)
+
+    def contained(self, text: str) -> bool:
+        """Return whether an answer that counts stands in a text as whole words: softer, for it may stand beside anything."""
+        words = f" {normalised_answer(text)} "
+        return any(f" {normalised_answer(target)} " in words for target in self.targets)
 
 
 def questions_of(rows: Sequence[Row], unrelated: Sequence[Row]) -> tuple[list[Question], int]:
-    """Return all questions, and how many neighbours were dropped because another taught subject stands in them."""
+    """Return all questions, and how many neighbours were dropped because another taught subject stands in them.
+
+    A portability probe without an answer is left out: nothing could be right.
+    """
     questions: list[Question] = []
     dropped = 0
     for row in rows:
-        questions.append(Question(row=row, kind="reliability", prompt=row.prompt))
-        questions += [Question(row=row, kind="generality", prompt=text) for text in row.rephrases]
+        questions += own_questions(row)
+    questions += [_following(row, probe) for row in rows for probe in row.portability if probe.answer]
     stored = StoredSubjects(rows)
     for row in rows:
         for probe in row.locality:
@@ -55,6 +72,17 @@ def questions_of(rows: Sequence[Row], unrelated: Sequence[Row]) -> tuple[list[Qu
     for row in unrelated:
         questions.append(Question(row=row, kind=UNRELATED, prompt=row.prompt, expected=row.target_true))
     return questions, dropped
+
+
+def own_questions(row: Row) -> list[Question]:
+    """Return the questions that a fact itself must answer: its prompt, then each rephrasing."""
+    asked = Question(row=row, kind="reliability", prompt=row.prompt)
+    return [asked, *(Question(row=row, kind="generality", prompt=text) for text in row.rephrases)]
+
+
+def _following(row: Row, probe: Probe) -> Question:
+    answers = tuple(dict.fromkeys(text for text in (probe.answer, *probe.aliases) if text))
+    return Question(row=row, kind=FOLLOWS + probe.kind, prompt=probe.prompt, follows=answers)
 
 
 class StoredSubjects:

@@ -18,6 +18,7 @@ class Probe:
     prompt: str
     answer: str | None
     kind: str  # neighborhood, Relation_Specificity, nq, Forgetfulness, Subject_Aliasing ...
+    aliases: tuple[str, ...] = ()  # other spellings of the answer that count as well
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sola_core.evaluation.numbers import median
-from sola_core.evaluation.questions import APART, StoredSubjects
+from sola_core.evaluation.questions import ALIAS, APART, StoredSubjects
 from sola_core.evaluation.rows import Row
 from sola_core.records import KeyText, Route
 from sola_core.routing.router import Router
-
-ALIAS = "Subject_Aliasing"  # the one portability kind that is a positive for a router
 
 Progress = Callable[[int, int], None]  # prompts done, prompts in all
 Prompt = tuple[str, str, str, bool]  # row id, prompt, kind, positive

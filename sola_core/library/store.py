@@ -22,6 +22,7 @@ from sola_core.library import schema
 from sola_core.library.codec import Facts, decode_facts, decode_tensors, encode_facts, encode_tensors, seal, unseal
 from sola_core.library.digest import edit_digest, state_digest
 from sola_core.library.erasure import fold_log, log_events, pending_erasures
+from sola_core.library.sizes import LibrarySizes, library_sizes
 from sola_core.records import Edit, Erasure, Event, TrainedEdit
 
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")  # ids stay in the event log for good, so no text may pass as one
@@ -210,6 +211,12 @@ class Library:
             if known is None or known[0] is not edits:
                 known = self._digests[encoder_id] = (edits, state_digest(edits, encoder_id))
             return known[1]
+
+    @property
+    def sizes(self) -> LibrarySizes:
+        """How many bytes the stored edits take."""
+        with self._reading() as db:
+            return library_sizes(db)
 
     def close(self) -> None:
         """Finish pending erasure if possible and let go of the file; closing twice does nothing."""

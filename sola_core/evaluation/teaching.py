@@ -1,0 +1,63 @@
+"""Teaches a stream of facts, one by one or in batches, and says what became of each.
+
+Knows the session and rows. Knows no figures, and asks nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sola_core.errors import EditFailed
+from sola_core.evaluation.rows import Row
+from sola_core.records import Edit
+from sola_core.session import SolaEditor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taught:
+    """What became of one fact while the stream was taught."""
+
+    row_id: str
+    prompt: str
+    target: str
+    edit_id: str | None  # None: it could not be taught
+    seconds: float
+    steps: int
+    failure: str = ""
+
+
+def teach_one(editor: SolaEditor, row: Row) -> Taught:
+    """Teach one fact; a failure is recorded, not raised."""
+    try:
+        return _taught(row, editor.edit(row.request))
+    except EditFailed as error:
+        return _not_taught(row, error)
+
+
+def teach_batch(editor: SolaEditor, rows: Sequence[Row]) -> list[Taught]:
+    """Teach facts in the method's batches; a failure is recorded, not raised."""
+    failures: dict[int, EditFailed] = {}
+    edits = iter(editor.edit_many([row.request for row in rows], on_failure=failures.__setitem__))
+    return [
+        _not_taught(row, failures[index]) if index in failures else _taught(row, next(edits))
+        for index, row in enumerate(rows)
+    ]
+
+
+def _taught(row: Row, edit: Edit) -> Taught:
+    return Taught(
+        row_id=row.id,
+        prompt=edit.prompt,
+        target=edit.target,
+        edit_id=edit.id,
+        seconds=edit.seconds,
+        steps=edit.training.steps,
+    )
+
+
+def _not_taught(row: Row, error: EditFailed) -> Taught:
+    target = row.target_new or ""
+    return Taught(
+        row_id=row.id, prompt=row.prompt, target=target, edit_id=None, seconds=0.0, steps=0, failure=str(error)
+    )

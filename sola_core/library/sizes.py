@@ -1,0 +1,39 @@
+"""How many bytes the edits of a library take, counted in its tables and pages.
+
+Knows the tables of `schema`. Knows no edit's content.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from sola_core.library.codec import COVER
+
+SEAL = COVER + 4  # bytes that `seal` puts in front of a key
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibrarySizes:
+    """Bytes of all edits together."""
+
+    edits: int
+    adapters: int  # as safetensors, headers included
+    keys: int  # of every encoder, without the cover that makes them erasable
+    pages: int  # all that the edits take in the file: texts, training records, adapters, keys, covers, events, slack
+
+
+def library_sizes(db: sqlite3.Connection) -> LibrarySizes:
+    """Count a library's bytes; pages that are free, and those that an empty library has, are left out."""
+
+    def number(query: str) -> int:
+        return int(db.execute(query).fetchone()[0] or 0)
+
+    pages = number("PRAGMA page_count") - number("PRAGMA freelist_count")
+    empty = 1 + number("SELECT count(*) FROM sqlite_schema WHERE rootpage > 0")  # the schema's page, one root for each
+    return LibrarySizes(
+        edits=number("SELECT count(*) FROM edits"),
+        adapters=number("SELECT sum(length(adapter)) FROM contents"),
+        keys=number(f"SELECT sum(length(key) - {SEAL}) FROM keys WHERE key IS NOT NULL"),
+        pages=(pages - empty) * number("PRAGMA page_size"),
+    )
