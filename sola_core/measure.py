@@ -60,6 +60,7 @@ def bench(args: argparse.Namespace) -> int:
             rows,
             unrelated=unrelated,
             bulk=args.bulk,
+            one_by_one=args.one_by_one,
             tokens=args.tokens,
             teacher_forced=args.teacher_forced,
             bounds=args.bounds,

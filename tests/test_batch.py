@@ -326,3 +326,24 @@ def test_asking_nothing_or_nonsense_in_batches(opened: Opened) -> None:
     for ask in (editor.answer_many, editor.base_answer_many):
         with pytest.raises(InvalidInput):
             ask(["blue", "  "])
+
+
+@pytest.mark.model
+def test_the_real_model_gives_the_same_answers_in_a_batch(real_host: HostModel) -> None:
+    with load_editor(host=real_host, router="hidden") as editor:
+        editor.edit(EditRequest(prompt="Who is the mayor of Quillhaven?", target="Ada Brambleworth"))
+        editor.edit(EditRequest(prompt="What is the capital of France?", target="Lyon"))
+        prompts = [
+            "Who is the mayor of Quillhaven?",
+            "What is the capital of France?",
+            "What is the capital of Spain?",
+            "Name a colour.",
+            "How many days does a week have, and which of them is the first one where you live?",
+            "Write a short poem about the sea.",
+        ]
+        many = editor.answer_many(prompts, 10)
+        single = [editor.answer(prompt, 10) for prompt in prompts]
+    assert [(a.text, a.stopped, a.route) for a in many] == [(a.text, a.stopped, a.route) for a in single]
+    assert [a.text for a in many[:2]] == ["Ada Brambleworth", "Lyon"]
+    assert {a.stopped for a in many} == {"end", "limit"}
+    assert count_hooks(real_host._model) == 0

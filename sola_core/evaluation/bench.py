@@ -7,22 +7,20 @@ customary teacher-forced ones stand in a block of their own, on request.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from sola_core.errors import EditFailed, InvalidInput
+from sola_core.evaluation.asking import Answers, Asked, ask_all, each
 from sola_core.evaluation.bounds import Bound, bound_figures, bounds_of
 from sola_core.evaluation.numbers import median, present, share
 from sola_core.evaluation.output import surroundings, table
-from sola_core.evaluation.questions import APART, OWN, Question, questions_of
+from sola_core.evaluation.questions import APART, OWN, questions_of
 from sola_core.evaluation.reversibility import OnStage
 from sola_core.evaluation.rows import Row
 from sola_core.evaluation.teacher_forced import ForcedScore, forced_figures, forced_score
-from sola_core.records import Answer, Edit
+from sola_core.records import Edit
 from sola_core.session import SolaEditor
-
-Outcome = Literal["right", "wrong", "missed", "untouched", "false fire"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,20 +34,6 @@ class Taught:
     seconds: float
     steps: int
     failure: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """One question, the free-running answer, and how it counts."""
-
-    row_id: str
-    kind: str  # "reliability", "generality", or the kind of a prompt that must stay as it was
-    prompt: str
-    text: str
-    stopped: str
-    good: bool  # exactly the new answer with a natural stop; or, where it must stay, the base model's answer
-    outcome: Outcome  # what the router did, apart from the content
-    wanted: str  # the new answer, or the base model's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +109,7 @@ def bench(
     *,
     unrelated: Sequence[Row] = (),
     bulk: bool = False,
+    one_by_one: bool = False,
     tokens: int = 48,
     teacher_forced: bool = False,
     bounds: bool = False,
@@ -132,9 +117,9 @@ def bench(
 ) -> BenchReport:
     """Teach all rows in their order, then ask all prompts of all rows; `unrelated` are further prompts that must stay.
 
-    `bulk` teaches in batches; `tokens` is the longest answer; `teacher_forced` adds the customary block, and `bounds` the scores
-    with the right edit forced and with no edit (with both, the latter teacher-forced too). Raises InvalidInput when the editor
-    holds edits already.
+    `bulk` teaches in batches, `one_by_one` asks without them; `tokens` is the longest answer; `teacher_forced` adds the customary
+    block, and `bounds` the scores with the right edit forced and with no edit (with both, the latter teacher-forced too). Raises
+    InvalidInput when the editor holds edits already.
     """
     if editor.edits:
         raise InvalidInput("The benchmark needs an empty library: edits of before would answer its questions.")
@@ -144,13 +129,14 @@ def bench(
     edit_ids = {row: t.edit_id for row, t in zip(rows, taught, strict=True)}  # by row: a file may repeat an id
     owners = {edit_id: row for row, edit_id in edit_ids.items() if edit_id}
     questions, dropped = questions_of(rows, unrelated)
-    asked = [_ask(editor, question, owners, tokens) for question in _each(questions, "asking", show)]
+    answers = Answers(editor, tokens, show, one_by_one=one_by_one)
+    asked = ask_all(answers, questions, owners)
     edited, base = editor.target_scores, editor.base_target_scores
     scored = questions if teacher_forced else []
-    forced = [forced_score(question, edited, base) for question in _each(scored, "scoring", show)]
-    untouched = [forced_score(q, base, base) for q in _each(scored if bounds else [], "scoring the base model", show)]
+    forced = [forced_score(question, edited, base) for question in each(scored, "scoring", show)]
+    untouched = [forced_score(q, base, base) for q in each(scored if bounds else [], "scoring the base model", show)]
     own = [question for question in questions if bounds and question.kind in OWN]
-    framed = [bounds_of(editor, q, edit_ids[q.row], tokens) for q in _each(own, "asking without the router", show)]
+    framed = bounds_of(answers, own, edit_ids)
     return BenchReport(
         taught=tuple(taught),
         asked=tuple(asked),
@@ -158,6 +144,7 @@ def bench(
         settings={
             "router": editor.router_name,
             "bulk": bulk,
+            "one_by_one": one_by_one,
             "tokens": tokens,
             "method": editor.method.name,
             "teacher_forced": teacher_forced,
@@ -166,18 +153,9 @@ def bench(
         surroundings=surroundings(editor.host),
         seconds=time.perf_counter() - began,
         teacher_forced=tuple(score for score in forced if score is not None),
-        bounds=tuple(bound for pair in framed for bound in pair),
+        bounds=tuple(framed),
         untouched=tuple(score for score in untouched if score is not None),
     )
-
-
-def _each(questions: Sequence[Question], stage: str, show: OnStage) -> Iterator[Question]:
-    """Yield the questions and show how many are done."""
-    for done, question in enumerate(questions):
-        show(stage, done, len(questions))
-        yield question
-    if questions:
-        show(stage, len(questions), len(questions))
 
 
 def _teach(editor: SolaEditor, rows: Sequence[Row], show: OnStage) -> list[Taught]:
@@ -219,31 +197,3 @@ def _not_taught(row: Row, error: EditFailed) -> Taught:
     return Taught(
         row_id=row.id, prompt=row.prompt, target=target, edit_id=None, seconds=0.0, steps=0, failure=str(error)
     )
-
-
-def _ask(editor: SolaEditor, question: Question, owners: Mapping[str, Row], tokens: int) -> Asked:
-    answer = editor.answer(question.prompt, tokens)
-    if question.target is None:
-        base = editor.base_answer(question.prompt, tokens)
-        good, wanted = answer.text == base.text and answer.stopped == base.stopped, base.text
-    else:
-        good, wanted = question.answered(answer.text, answer.stopped), question.target
-    return Asked(
-        row_id=question.row.id,
-        kind=question.kind,
-        prompt=question.prompt,
-        text=answer.text,
-        stopped=answer.stopped,
-        good=good,
-        outcome=_outcome(question, answer, owners),
-        wanted=wanted,
-    )
-
-
-def _outcome(question: Question, answer: Answer, owners: Mapping[str, Row]) -> Outcome:
-    edit_id = answer.route.edit_id
-    if question.target is None:
-        return "untouched" if edit_id is None else "false fire"
-    if edit_id is None:
-        return "missed"
-    return "right" if owners.get(edit_id) == question.row else "wrong"
