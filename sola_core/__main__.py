@@ -102,6 +102,9 @@ def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
     bench.add_argument("--edits", type=_count, metavar="N", help="facts to teach (default: all)")
     bench.add_argument("--distinct-subjects", action="store_true", help="take the first N with distinct subjects")
     bench.add_argument("--bulk", action="store_true", help="teach in batches instead of one by one")
+    bench.add_argument(
+        "--one-by-one", action="store_true", help="ask one by one instead of in batches: slower, the same answers"
+    )
     bench.add_argument("--tokens", type=_count, default=48, help="the longest answer (default 48)")
     bench.add_argument(
         "--teacher-forced",

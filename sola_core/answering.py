@@ -1,17 +1,25 @@
-"""An answer in the making: the route that was decided and the pieces of text as they come.
+"""An answer in the making: the route that was decided and the pieces of text as they come; or many answers in batches.
 
-Knows records and the host's token stream. Knows no router, no library and no page.
+Knows records and how the host generates. Knows no router, no library and no page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from sola_core.host.intervention import Intervention
-from sola_core.host.stream import TokenStream
+from torch import Tensor
+
+from sola_core.host.batch import generate_many
+from sola_core.host.intervention import Intervention, ModuleFunction
+from sola_core.host.model import HostModel
+from sola_core.host.stream import Generation, TokenStream
 from sola_core.records import Answer, Route
+from sola_core.text import checked_prompt
 
 BASE = Route(kind="base")
+
+OnAnswers = Callable[[int, int], None]  # how many answers are there, of how many
+RowModules = Callable[[Sequence[Mapping[str, Tensor]], HostModel], Mapping[str, ModuleFunction]]  # as in Editor
 
 
 class Plan:
@@ -38,15 +46,7 @@ class AnswerStream(Iterator[str]):
     @property
     def answer(self) -> Answer:
         """The answer so far; `stopped` is "cancelled" until it has ended."""
-        made = self._tokens.generation
-        return Answer(
-            text=made.text,
-            route=self.route,
-            stopped=made.stopped,
-            tokens=len(made.ids),
-            first_token_seconds=made.first_token_seconds,
-            seconds=made.seconds,
-        )
+        return answer_of(self._tokens.generation, self.route)
 
     @property
     def step_seconds(self) -> tuple[float, ...]:
@@ -62,3 +62,49 @@ class AnswerStream(Iterator[str]):
     def close(self) -> None:
         """Stop here."""
         self._tokens.close()
+
+
+def generate_rows(
+    host: HostModel,
+    row_modules: RowModules,
+    prompts: Sequence[str],
+    adapters: Sequence[Mapping[str, Tensor]],
+    max_new_tokens: int,
+    on_progress: OnAnswers | None = None,
+) -> list[Generation]:
+    """Return the answers to prompts, each with its own adapter or with an empty one, in batches and in the order given.
+
+    Prompts without an adapter run in batches of their own with no function round any module: the very calls that the untouched
+    model's answers are made by. An exception from `on_progress` cancels.
+    """
+    texts = [checked_prompt(prompt) for prompt in prompts]
+    made: dict[int, Generation] = {}
+    for edited in (False, True):
+        which = [i for i, adapter in enumerate(adapters) if bool(adapter) is edited]
+
+        def modules(rows: Sequence[int], which: Sequence[int] = which) -> Mapping[str, ModuleFunction]:
+            return row_modules([adapters[which[row]] for row in rows], host)
+
+        ended = generate_many(
+            host,
+            [texts[i] for i in which],
+            max_new_tokens=max_new_tokens,
+            modules_of=modules if edited else None,
+        )
+        for row, generation in ended:
+            made[which[row]] = generation
+            if on_progress is not None:
+                on_progress(len(made), len(prompts))
+    return [made[i] for i in range(len(prompts))]
+
+
+def answer_of(made: Generation, route: Route) -> Answer:
+    """Return what the host generated as an answer, with its route."""
+    return Answer(
+        text=made.text,
+        route=route,
+        stopped=made.stopped,
+        tokens=len(made.ids),
+        first_token_seconds=made.first_token_seconds,
+        seconds=made.seconds,
+    )

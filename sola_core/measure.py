@@ -71,6 +71,7 @@ def bench(args: argparse.Namespace) -> int:
                 rows,
                 unrelated=unrelated,
                 bulk=args.bulk,
+                one_by_one=args.one_by_one,
                 tokens=args.tokens,
                 teacher_forced=args.teacher_forced,
                 bounds=args.bounds,
@@ -219,7 +220,19 @@ def _work(
         return nullcontext()
     with open_editor(":memory:") as editor:
         around = surroundings(editor.host)
-    flags = ("method", "router", "seed", "seeds", "edits", "bulk", "tokens", "teacher_forced", "bounds", "curve")
+    flags = (
+        "method",
+        "router",
+        "seed",
+        "seeds",
+        "edits",
+        "bulk",
+        "one_by_one",
+        "tokens",
+        "teacher_forced",
+        "bounds",
+        "curve",
+    )
     conditions = {flag: getattr(args, flag) for flag in flags}
     for name, rows in (("data", pool), ("unrelated", unrelated)):
         conditions[name] = hashlib.sha256(repr(tuple(rows)).encode()).hexdigest()

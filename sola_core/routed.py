@@ -6,7 +6,7 @@ Knows when a route is decided and who else may have changed the library's file. 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -132,9 +132,23 @@ class RoutedEdits:
         plan.intervention = Intervention(decides_in=self._method.decision_module(self._host), decide=decide)
         return plan
 
+    def chosen(self, prompt: str) -> tuple[Route, Mapping[str, Tensor]]:
+        """Decide the route now, whatever the router reads; return it with the adapter that answers, empty for none."""
+        prompt = checked_prompt(prompt)
+
+        def choose(router: Router, activation: Tensor | None) -> tuple[Route, Mapping[str, Tensor]]:
+            route = router.route(prompt, activation)
+            return route, {} if route.edit_id is None else self.adapter(route.edit_id)
+
+        return self._judged(prompt, choose)
+
+    def adapter(self, edit_id: str) -> Mapping[str, Tensor]:
+        """Return the adapter of an edit, on or off; raise UnknownEdit for an unknown id."""
+        return self._library.tensors(edit_id)
+
     def intervention(self, edit_id: str) -> Intervention:
         """Return what an edit, on or off, does to the host; raise UnknownEdit for an unknown id."""
-        return self._method.intervention(self._library.tensors(edit_id), self._host)
+        return self._method.intervention(self.adapter(edit_id), self._host)
 
     @property
     def router_name(self) -> str:

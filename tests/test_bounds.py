@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from sola_core import load_editor
-from sola_core.evaluation.bench import BenchReport, bench
+from sola_core.evaluation.bench import bench
+from sola_core.evaluation.bench_report import BenchReport
 from sola_core.evaluation.bounds import Bound, bound_figures
 from sola_core.evaluation.cost import COST_LINES
 from sola_core.evaluation.questions import Question

@@ -8,7 +8,8 @@ import pytest
 
 from sola_core import load_editor
 from sola_core.evaluation import curve as module
-from sola_core.evaluation.bench import BenchReport, bench
+from sola_core.evaluation.bench import bench
+from sola_core.evaluation.bench_report import BenchReport
 from sola_core.evaluation.curve import Again, curve_of, curve_points
 from sola_core.evaluation.rows import Row
 from sola_core.evaluation.teaching import Taught

@@ -8,7 +8,8 @@ import torch
 from sola_core.errors import HostError, InvalidInput
 from sola_core.host.architecture import architecture_of
 from sola_core.host.intervention import Intervention, count_hooks
-from sola_core.host.model import HostModel, pad_right
+from sola_core.host.model import HostModel
+from sola_core.host.prefix import pad_right
 from sola_core.host.prompt import PromptFormat, TextPieces
 from tests.tiny import FAMILIES, Family, tiny_host, tiny_tokenizer
 

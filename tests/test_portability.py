@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from sola_core import load_editor
-from sola_core.evaluation.bench import Asked, BenchReport, bench
+from sola_core.evaluation.asking import Asked
+from sola_core.evaluation.bench import bench
+from sola_core.evaluation.bench_report import BenchReport
 from sola_core.evaluation.datasets import read_rows
 from sola_core.evaluation.portability import portability_figures, portability_text
 from sola_core.evaluation.questions import Question, questions_of

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from sola_core import load_editor
-from sola_core.evaluation.bench import BenchReport, bench
+from sola_core.evaluation.bench import bench
+from sola_core.evaluation.bench_report import BenchReport
 from sola_core.evaluation.cost import COST_LINES
 from sola_core.evaluation.questions import Question, questions_of
 from sola_core.evaluation.rows import Probe, Row

@@ -11,7 +11,7 @@ from typing import Protocol
 from torch import Tensor
 
 from sola_core.errors import EditFailed
-from sola_core.host.intervention import Intervention
+from sola_core.host.intervention import Intervention, ModuleFunction
 from sola_core.host.model import HostModel
 from sola_core.records import Capabilities, EditRequest, TrainedEdit, TrainingStep
 from sola_core.steps import finish
@@ -38,6 +38,9 @@ class Editor(Protocol):
 
     def intervention(self, tensors: Mapping[str, Tensor], host: HostModel) -> Intervention:
         """Return the intervention that one trained edit is."""
+
+    def row_modules(self, adapters: Sequence[Mapping[str, Tensor]], host: HostModel) -> Mapping[str, ModuleFunction]:
+        """Return the functions of a batch in which every row has a trained edit of its own, or an empty one for none."""
 
     def decision_module(self, host: HostModel) -> str:
         """Return the module whose input a hidden-state router reads: the first edited one."""

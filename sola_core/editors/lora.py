@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from sola_core.host.intervention import ModuleFunction
-from sola_core.host.model import HostModel, PrefixStates, pad_right
+from sola_core.host.model import HostModel
+from sola_core.host.prefix import PrefixStates, pad_right
 
 Pair = tuple[Tensor, Tensor]  # A: (rank, features in), B: (features out, rank)
 
@@ -53,6 +55,33 @@ def lora_modules(tensors: Mapping[str, Tensor], host: HostModel, scale: float) -
         )
         for name in names
     }
+
+
+def lora_rows(adapters: Sequence[Mapping[str, Tensor]], host: HostModel, scale: float) -> dict[str, ModuleFunction]:
+    """Return the functions of a batch in which every row has a stored adapter of its own, or an empty one for none.
+
+    A row without an adapter keeps its output bit by bit; a module that no row adapts gets no function.
+    """
+    modules: dict[str, ModuleFunction] = {}
+    for key in dict.fromkeys(key for tensors in adapters for key in tensors if key.endswith(".lora_A.weight")):
+        name = key.removesuffix(".lora_A.weight")
+        rows = [row for row, tensors in enumerate(adapters) if key in tensors]
+        a = pad_sequence(
+            [adapters[row][key] for row in rows], batch_first=True
+        )  # a smaller rank is filled up with zeros
+        b = pad_sequence([adapters[row][f"{name}.lora_B.weight"].mT for row in rows], batch_first=True).mT
+        where = {"device": host.device, "dtype": host.dtype}
+        modules[name] = _rows_function(torch.tensor(rows, device=host.device), a.to(**where), b.to(**where), scale)  # type: ignore[call-overload]
+    return modules
+
+
+def _rows_function(rows: Tensor, a: Tensor, b: Tensor, scale: float) -> ModuleFunction:
+    def add(inputs: Tensor, output: Tensor, positions: Tensor, phase: str) -> Tensor:
+        changed = output.clone()
+        changed[rows] += (inputs[rows] @ a.mT @ b.mT) * scale
+        return changed
+
+    return add
 
 
 def stored_tensors(pairs: Mapping[str, Pair], dtype: torch.dtype) -> dict[str, Tensor]:

@@ -19,9 +19,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sola_core.editors.lora import Fit, FitRow, initial_pairs, lora_modules, stored_tensors
+from sola_core.editors.lora import Fit, FitRow, initial_pairs, lora_modules, lora_rows, stored_tensors
 from sola_core.errors import EditFailed, InvalidInput, InvalidRequest
-from sola_core.host.intervention import Intervention
+from sola_core.host.intervention import Intervention, ModuleFunction
 from sola_core.host.model import HostModel
 from sola_core.records import Capabilities, EditRequest, TrainedEdit, TrainingRecord, TrainingStep
 from sola_core.text import checked_request, normalised_answer
@@ -112,6 +112,10 @@ class Sola:
     def intervention(self, tensors: Mapping[str, Tensor], host: HostModel) -> Intervention:
         """Return the intervention of one edit: its LoRA on every step."""
         return Intervention(modules=lora_modules(tensors, host, self.settings.scale))
+
+    def row_modules(self, adapters: Sequence[Mapping[str, Tensor]], host: HostModel) -> Mapping[str, ModuleFunction]:
+        """Return the LoRAs of a batch of rows (see Editor.row_modules)."""
+        return lora_rows(adapters, host, self.settings.scale)
 
     def decision_module(self, host: HostModel) -> str:
         """Return the first edited linear: its input is the paper's routing state."""

@@ -6,15 +6,14 @@ scores are of free-running answers; the customary teacher-forced ones stand in a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 from sola_core.errors import InvalidInput
+from sola_core.evaluation.asking import Answers, Asked, ask_all
 from sola_core.evaluation.bench_report import BenchReport
 from sola_core.evaluation.bounds import Bound, bounds_of
 from sola_core.evaluation.cost import Cost, Timing, peak_memory_mb, sample_of, time_answers
-from sola_core.evaluation.curve import Again, AskAll, ask_again, curve_of, curve_points
+from sola_core.evaluation.curve import Again, ask_again, curve_of, curve_points
 from sola_core.evaluation.output import surroundings
 from sola_core.evaluation.questions import Question, questions_of
 from sola_core.evaluation.resume import Kept
@@ -22,28 +21,11 @@ from sola_core.evaluation.reversibility import OnStage
 from sola_core.evaluation.rows import Row
 from sola_core.evaluation.teacher_forced import ForcedScore, Scorer, forced_score
 from sola_core.evaluation.teaching import Taught, teach_batch, teach_one
-from sola_core.records import Answer
 from sola_core.session import SolaEditor
 
 TEACHING, IN_BATCHES = "teaching", "teaching in batches"
 BATCH = 64  # facts handed over together, a multiple of the method's batches; what a killed run may have to teach again
-
-Outcome = Literal["right", "wrong", "missed", "untouched", "false fire"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """One question, the free-running answer, and how it counts."""
-
-    row_id: str
-    kind: str  # as in Question
-    prompt: str
-    text: str
-    stopped: str
-    good: bool  # exactly the new answer with a natural stop; or, where it must stay, the base model's answer
-    outcome: Outcome  # what the router did, apart from the content
-    wanted: str  # the new answer, or the base model's
-    contains: bool = False  # a new answer stands in the text, alone or not
+TOGETHER = 256  # questions asked together; what a killed run may have to ask again
 
 
 def bench(
@@ -52,6 +34,7 @@ def bench(
     *,
     unrelated: Sequence[Row] = (),
     bulk: bool = False,
+    one_by_one: bool = False,
     tokens: int = 48,
     teacher_forced: bool = False,
     bounds: bool = False,
@@ -61,7 +44,7 @@ def bench(
 ) -> BenchReport:
     """Teach all rows in their order, then ask all prompts of all rows; `unrelated` are further prompts that must stay.
 
-    `bulk` teaches in batches; `tokens` is the longest answer; `teacher_forced` adds the customary block, and `bounds` the scores
+    `bulk` teaches in batches, `one_by_one` asks without them; `tokens` is the longest answer; `teacher_forced` adds the customary block, and `bounds` the scores
     with the right edit forced and with no edit (with both, the latter teacher-forced too); `curve` asks the first facts again
     while the stream grows. `kept` has what an interrupted run finished, and takes what this one finishes. Raises InvalidInput
     when the editor holds edits of another origin.
@@ -73,12 +56,13 @@ def bench(
     for stop in curve_points(len(rows)) if curve else (len(rows),):
         taught += _teach(editor, rows, len(taught), stop, bulk, kept, show)
         owners = {t.edit_id: row for row, t in zip(rows, taught, strict=False) if t.edit_id}
-        ask_all = _asker(editor, owners, tokens)
+        answers = Answers(editor, tokens, one_by_one=one_by_one)  # for this moment of the stream alone
         if curve:
-            again += ask_again(editor, rows, taught, ask=ask_all, tokens=tokens, kept=kept, show=show)
+            again += ask_again(editor, rows, taught, answers=answers, owners=owners, kept=kept, show=show)
     edit_ids = {row: t.edit_id for row, t in zip(rows, taught, strict=True)}  # by row: a file may repeat an id
     questions, dropped = questions_of(rows, unrelated)
-    asked = kept.each("asking", questions, ask_all, Asked, show=show)
+    size = 1 if one_by_one else TOGETHER
+    asked = kept.each("asking", questions, lambda part: ask_all(answers, part, owners), Asked, show=show, size=size)
     scored = questions if teacher_forced else []
     forced = kept.each("scoring", scored, _scorer(editor, editor.target_scores), ForcedScore, show=show)
     scored = scored if bounds else []
@@ -89,9 +73,10 @@ def bench(
     framed = kept.each(
         "asking without the router",
         own,
-        lambda part: [bound for q in part for bound in bounds_of(editor, q, edit_ids[q.row], tokens)],
+        lambda part: bounds_of(answers, part, edit_ids),
         Bound,
         show=show,
+        size=size,
     )
     timings = kept.each(
         "timing answers",
@@ -107,6 +92,7 @@ def bench(
         settings={
             "router": editor.router_name,
             "bulk": bulk,
+            "one_by_one": one_by_one,
             "tokens": tokens,
             "method": editor.method.name,
             "teacher_forced": teacher_forced,
@@ -147,39 +133,6 @@ def _teach(
     return kept.each(stage, rows[first:stop], make, Taught, show=show, size=size, first=first, total=len(rows))
 
 
-def _asker(editor: SolaEditor, owners: Mapping[str, Row], tokens: int) -> AskAll:
-    return lambda part: [_ask(editor, question, owners, tokens) for question in part]
-
-
 def _scorer(editor: SolaEditor, scorer: Scorer) -> Callable[[Sequence[Question]], list[ForcedScore]]:
     base = editor.base_target_scores
     return lambda part: [score for q in part if (score := forced_score(q, scorer, base)) is not None]
-
-
-def _ask(editor: SolaEditor, question: Question, owners: Mapping[str, Row], tokens: int) -> Asked:
-    answer = editor.answer(question.prompt, tokens)
-    if question.target is None:
-        base = editor.base_answer(question.prompt, tokens)
-        good, wanted = answer.text == base.text and answer.stopped == base.stopped, base.text
-    else:
-        good, wanted = question.answered(answer.text, answer.stopped), question.target
-    return Asked(
-        row_id=question.row.id,
-        kind=question.kind,
-        prompt=question.prompt,
-        text=answer.text,
-        stopped=answer.stopped,
-        good=good,
-        outcome=_outcome(question, answer, owners),
-        wanted=wanted,
-        contains=question.contained(answer.text),
-    )
-
-
-def _outcome(question: Question, answer: Answer, owners: Mapping[str, Row]) -> Outcome:
-    edit_id = answer.route.edit_id
-    if question.target is None:
-        return "untouched" if edit_id is None else "false fire"
-    if edit_id is None:
-        return "missed"
-    return "right" if owners.get(edit_id) == question.row else "wrong"

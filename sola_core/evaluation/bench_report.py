@@ -20,7 +20,7 @@ from sola_core.evaluation.teacher_forced import ForcedScore, forced_figures
 from sola_core.evaluation.teaching import Taught
 
 if TYPE_CHECKING:
-    from sola_core.evaluation.bench import Asked
+    from sola_core.evaluation.asking import Asked
 
 
 @dataclass(frozen=True, kw_only=True)

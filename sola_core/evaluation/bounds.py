@@ -5,13 +5,14 @@ Knows the session from outside. The first is what routing could reach at best, t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sola_core.evaluation.asking import Answers
 from sola_core.evaluation.numbers import present, share
 from sola_core.evaluation.questions import OWN, Question
-from sola_core.session import SolaEditor
+from sola_core.evaluation.rows import Row
 
 BoundName = Literal["oracle", "no_edit"]
 NAMES: tuple[BoundName, ...] = ("oracle", "no_edit")
@@ -30,17 +31,20 @@ class Bound:
     good: bool  # exactly the new answer with a natural stop
 
 
-def bounds_of(editor: SolaEditor, question: Question, edit_id: str | None, tokens: int) -> tuple[Bound, Bound]:
-    """Ask with the question's own edit forced, then the untouched model; free-running, scored as in the benchmark.
+def bounds_of(answers: Answers, questions: Sequence[Question], edit_ids: Mapping[Row, str | None]) -> list[Bound]:
+    """Ask with each question's own edit forced, then the untouched model; free-running, scored as in the benchmark.
 
-    A fact that could not be taught has no edit (`edit_id` is None): the untouched model answers for the oracle too.
+    A fact that could not be taught has no edit (its id is None): the untouched model answers for the oracle too.
     """
-    base = editor.base_answer(question.prompt, tokens)
-    made = base if edit_id is None else editor.forced_answer(edit_id, question.prompt, tokens)
-    return (
-        _bound("oracle", question, made.text, made.stopped),
-        _bound("no_edit", question, base.text, base.stopped),
-    )
+    base = answers.base([question.prompt for question in questions])
+    taught = [(edit_id, q.prompt) for q in questions if (edit_id := edit_ids[q.row]) is not None]
+    forced = iter(answers.forced([edit_id for edit_id, _ in taught], [prompt for _, prompt in taught]))
+    bounds = []
+    for question, untouched in zip(questions, base, strict=True):
+        made = untouched if edit_ids[question.row] is None else next(forced)
+        bounds.append(_bound("oracle", question, made.text, made.stopped))
+        bounds.append(_bound("no_edit", question, untouched.text, untouched.stopped))
+    return bounds
 
 
 def bound_figures(bounds: Sequence[Bound]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sola_core.evaluation.asking import Answers, Asked, ask_all
 from sola_core.evaluation.numbers import present, share
 from sola_core.evaluation.output import table
 from sola_core.evaluation.questions import Question, own_questions
@@ -20,14 +21,13 @@ from sola_core.library.digest import edit_digest
 from sola_core.session import SolaEditor
 
 if TYPE_CHECKING:
-    from sola_core.evaluation.bench import Asked
     from sola_core.evaluation.reversibility import OnStage
+    from sola_core.host.stream import Generation
 
 POINTS = (1, 10, 100, 1_000, 10_000)  # facts taught when it is asked; the end of the stream is a point too
 FIRST = 100  # facts that are asked again, at most
 LISTED = 20  # changed answers in the text; the JSON has all
 
-AskAll = Callable[[Sequence[Question]], Sequence["Asked"]]
 Prompt = tuple[int, str, str]  # number of the fact, kind, prompt
 
 
@@ -129,26 +129,33 @@ def ask_again(
     rows: Sequence[Row],
     taught: Sequence[Taught],
     *,
-    ask: AskAll,
-    tokens: int,
+    answers: Answers,
+    owners: Mapping[str, Row],
     kept: Kept,
     show: OnStage,
 ) -> list[Again]:
     """Ask all prompts of the first facts, routed and with their own edit forced, and read their tensors again.
 
-    `rows` is the stream; `taught` what was taught of it so far. `ask` asks and judges as the benchmark does.
+    `rows` is the stream; `taught` what was taught of it so far. Asked and judged as the benchmark does.
     """
     after = len(taught)
     numbered = [(i, question) for i in range(min(FIRST, after)) for question in own_questions(rows[i])]
 
     def make(part: Sequence[tuple[int, Question]]) -> list[Again]:
-        asked = ask([question for _, question in part])
-        return [
-            _again(editor, rows[i], i, taught[i].edit_id, a, after, tokens)
-            for (i, _), a in zip(part, asked, strict=True)
-        ]
+        asked = ask_all(answers, [question for _, question in part], owners)
+        known = [(edit_id, question.prompt) for i, question in part if (edit_id := taught[i].edit_id) is not None]
+        forced = iter(answers.forced([edit_id for edit_id, _ in known], [prompt for _, prompt in known]))
+        found = []
+        for (i, _), one in zip(part, asked, strict=True):
+            edit_id = taught[i].edit_id
+            own = None if edit_id is None else next(forced)
+            tensors = None if edit_id is None else edit_digest(rows[i].request, editor.tensors(edit_id))
+            found.append(_again(one, i, after, answers.route(one.prompt), own, tensors))
+        return found
 
-    return kept.each(f"asking the first again after {after}", numbered, make, Again, show=show)
+    return kept.each(
+        f"asking the first again after {after}", numbered, make, Again, show=show, size=max(1, len(numbered))
+    )
 
 
 def curve_of(again: Sequence[Again], taught: Sequence[Taught]) -> Curve:
@@ -173,9 +180,8 @@ def curve_of(again: Sequence[Again], taught: Sequence[Taught]) -> Curve:
 
 
 def _again(
-    editor: SolaEditor, row: Row, place: int, edit_id: str | None, asked: Asked, after: int, tokens: int
+    asked: Asked, place: int, after: int, edit_id: str | None, forced: Generation | None, tensors: str | None
 ) -> Again:
-    forced = None if edit_id is None else editor.forced_answer(edit_id, asked.prompt, tokens)
     return Again(
         after=after,
         number=place + 1,
@@ -184,10 +190,10 @@ def _again(
         text=asked.text,
         stopped=asked.stopped,
         good=asked.good,
-        edit_id=editor.route(asked.prompt).edit_id,
+        edit_id=edit_id,
         forced_text=forced.text if forced else None,
         forced_stopped=forced.stopped if forced else None,
-        tensors=None if edit_id is None else edit_digest(row.request, editor.tensors(edit_id)),
+        tensors=tensors,
     )
 
 

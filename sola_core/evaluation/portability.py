@@ -20,7 +20,7 @@ from sola_core.evaluation.output import table
 from sola_core.evaluation.questions import ALIAS, FOLLOWS
 
 if TYPE_CHECKING:
-    from sola_core.evaluation.bench import Asked
+    from sola_core.evaluation.asking import Asked
 
 
 def portability_figures(asked: Sequence[Asked]) -> dict[str, float]:

@@ -16,7 +16,8 @@ Phase = Literal["prefill", "decode", "train"]
 ModuleFunction = Callable[[Tensor, Tensor, Tensor, Phase], Tensor | None]
 """(input, output, positions, phase) -> a new output, or None for "untouched".
 
-`input` and `output` are the module's own tensors, (batch, n, dim); `positions` holds the n absolute token positions.
+`input` and `output` are the module's own tensors, (batch, n, dim); `positions` holds the absolute token positions: (n,), or
+(batch, n) in a batch whose rows are padded on the left.
 """
 
 

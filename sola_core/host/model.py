@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +18,7 @@ from sola_core.errors import HostError, InvalidInput
 from sola_core.host.architecture import Architecture, architecture_of, linear_shape
 from sola_core.host.device import chosen_device
 from sola_core.host.intervention import Intervention, Latch, ModuleFunction, Phase, applied, no_grad_parameters
+from sola_core.host.prefix import PrefixStates
 from sola_core.host.prompt import PromptFormat, PromptIds
 from sola_core.host.stream import Generation, TokenStream
 from sola_core.quiet import no_bars
@@ -29,32 +29,6 @@ if TYPE_CHECKING:
 
 MAX_PROMPT_TOKENS = 2048  # one forward step holds the model for everybody, so none may take too long
 QUICK_ROWS = 5  # on CPUs the LM head takes half again as long for 2 or 3 rows, forwards and backwards, as for 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class PrefixStates:
-    """What enters layer `layer` for a batch of token rows; independent of every intervention at or above it."""
-
-    layer: int
-    hidden: Tensor  # (batch, n, dim)
-    arguments: tuple[object, ...]  # what the model hands each layer beside the hidden states
-    keywords: Mapping[str, object]
-
-    def rows(self, keep: Tensor) -> PrefixStates:
-        """Return the states of the rows named by `keep`, (k,) int64."""
-        batch = self.hidden.shape[0]
-
-        def pick(value: object) -> object:
-            if batch > 1 and isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == batch:
-                return value[keep]
-            return value
-
-        return PrefixStates(
-            layer=self.layer,
-            hidden=self.hidden[keep],
-            arguments=tuple(pick(a) for a in self.arguments),
-            keywords={name: pick(value) for name, value in self.keywords.items()},
-        )
 
 
 class HostModel:
@@ -281,14 +255,31 @@ class HostModel:
         logits: Tensor = output.logits[0]
         return logits
 
+    @torch.no_grad()
+    def advance_batch(
+        self, ids: Tensor, cache: object, mask: Tensor, positions: Tensor, modules: Mapping[str, ModuleFunction]
+    ) -> Tensor:
+        """Run one forward step of a batch padded on the left and return the last position's logits, (batch, vocab).
+
+        `ids`, `positions`: (batch, n) int64; `mask`: (batch, all columns so far), 0 at padding. With no `modules` the step is
+        the bare host.
+        """
+        ids, mask, positions = (tensor.to(self.device) for tensor in (ids, mask, positions))
+        phase: Phase = "prefill" if mask.shape == ids.shape else "decode"
+        with self.lock, applied(self._model, modules, positions, phase):
+            output = self._model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        logits: Tensor = output.logits[:, -1]
+        return logits
+
 
 class _Reached(Exception):
     def __init__(self, value: Tensor) -> None:
         super().__init__("reached")
         self.value = value
-
-
-def pad_right(rows: Sequence[Sequence[int]]) -> Tensor:
-    """Return token rows as one (batch, longest) int64 tensor, padded on the right with 0."""
-    longest = max(len(row) for row in rows)
-    return torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], dtype=torch.int64)

@@ -38,6 +38,47 @@ class Generation:
     seconds: float
 
 
+class Draft:
+    """A greedy answer as it grows: its tokens, its text, and why it stopped; the one place that says when it stops."""
+
+    def __init__(self, prompt_format: PromptFormat, max_new_tokens: int, *, ignore_end: bool = False) -> None:
+        self.ids: list[int] = []
+        self.stopped: Stopped = "cancelled"
+        self._ends = frozenset[int]() if ignore_end else prompt_format.end_ids
+        self._most = max_new_tokens
+        self._pieces, self._text = TextPieces(prompt_format), list[str]()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it takes no more tokens."""
+        return self.stopped != "cancelled"
+
+    @property
+    def text(self) -> str:
+        """The text so far; what may still change is held back."""
+        return "".join(self._text)
+
+    def take(self, token: int) -> str:
+        """Take the next token and return the piece of text that it adds."""
+        end = token in self._ends
+        if not end:
+            self.ids.append(token)
+        if end or len(self.ids) == self._most:
+            self.stopped = "end" if end else "limit"
+        self._text.append(self._pieces.push(self.ids, last=self.ended))
+        return self._text[-1]
+
+    def generation(self, first_token_seconds: float, seconds: float) -> Generation:
+        """Return the answer so far."""
+        return Generation(
+            text=self.text,
+            ids=tuple(self.ids),
+            stopped=self.stopped,
+            first_token_seconds=first_token_seconds,
+            seconds=seconds,
+        )
+
+
 class TokenStream(Iterator[str]):
     """A greedy answer in the making: iterate over its pieces of text; `generation` holds the whole once it ended.
 
@@ -52,13 +93,11 @@ class TokenStream(Iterator[str]):
         intervention: Intervention | None,
         ignore_end: bool,
     ) -> None:
-        self.ids: list[int] = []
-        self.stopped: Stopped = "cancelled"
         self.on_logits: Callable[[Tensor], None] | None = None
         self.step_seconds: list[float] = []
-        self._text: list[str] = []
+        self._draft = Draft(host.format, max_new_tokens, ignore_end=ignore_end)
         self._latch = Latch(intervention)
-        self._pieces = self._run(host, prompt, max_new_tokens, ignore_end)
+        self._pieces = self._run(host, prompt)
 
     def __next__(self) -> str:
         return next(self._pieces)
@@ -71,35 +110,19 @@ class TokenStream(Iterator[str]):
     def generation(self) -> Generation:
         """The answer so far, with the reason why it stopped ("cancelled" while it still runs)."""
         first = self.step_seconds[0] if self.step_seconds else 0.0
-        return Generation(
-            text="".join(self._text),
-            ids=tuple(self.ids),
-            stopped=self.stopped,
-            first_token_seconds=first,
-            seconds=sum(self.step_seconds),
-        )
+        return self._draft.generation(first, sum(self.step_seconds))
 
-    def _run(self, host: Steps, prompt: PromptIds, max_new_tokens: int, ignore_end: bool) -> Generator[str, None, None]:
+    def _run(self, host: Steps, prompt: PromptIds) -> Generator[str, None, None]:
         from transformers import DynamicCache
 
-        cache, pieces = DynamicCache(), TextPieces(host.format)
-        step, start = prompt.ids[None], 0
-        while True:
+        cache, step, start = DynamicCache(), prompt.ids[None], 0
+        while not self._draft.ended:
             began = time.perf_counter()
             logits = host.advance(step, cache, start, self._latch, prompt.last_user)
             token = int(logits.argmax())
             self.step_seconds.append(time.perf_counter() - began)
             if self.on_logits is not None:
                 self.on_logits(logits)
-            ended = token in host.format.end_ids and not ignore_end
-            if not ended:
-                self.ids.append(token)
-            if ended or len(self.ids) == max_new_tokens:
-                self.stopped = "end" if ended else "limit"
-                self._text.append(pieces.push(self.ids, last=True))
-                yield self._text[-1]
-                return
-            self._text.append(pieces.push(self.ids))
-            yield self._text[-1]
+            yield self._draft.take(token)
             start += step.shape[1]
             step = torch.tensor([[token]], dtype=torch.int64)
