@@ -228,7 +228,7 @@ def test_intervals_hold_their_share_and_stay_within_0_and_1() -> None:
         assert 0.0 <= low <= good / total <= high <= 1.0
     assert interval(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
     assert wrapped("portability_Subject_Aliasing") == "portability_<br>Subject_Aliasing"
-    assert wrapped("<b> " * 40).count("&lt;b&gt;") == 16
+    assert wrapped("<b> " * 40).count("&lt;b&gt;") == 20
     assert plain("a <b> & " + "c" * 90).startswith("a &lt;b&gt; &amp; cc")
 
 
@@ -273,12 +273,12 @@ def test_the_page_draws_filters_and_asks_no_network(chromium: str, tmp_path: Pat
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(path.as_uri())
         page.locator("#router .main-svg").first.wait_for()
-        assert page.locator("#shares .point").count() == 6
+        assert page.locator("#shares .point").count() == 5
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         page.get_by_label("Search").fill("madrid")
         assert page.locator("#cases > li:visible").count() == 1
         page.get_by_label("Search").fill("")
-        page.get_by_label("Kind").select_option("generality")
+        page.locator("#kind").select_option("generality")
         assert page.locator("#shown").inner_text() == "1 of 5 shown"
         assert page.title() == "Benchmark: 2 facts"
         browser.close()

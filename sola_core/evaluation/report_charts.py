@@ -29,7 +29,7 @@ def plain(text: str, limit: int = MAX_LABEL) -> str:
     return short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def wrapped(text: str, width: int = 16) -> str:
+def wrapped(text: str, width: int = 20) -> str:
     """Return a name on as many lines as it needs; it breaks behind spaces and underscores."""
     lines = [""]
     for word in re.findall(r"[^_ ]*[_ ]?", " ".join(text.split())[: 4 * width]):
@@ -138,6 +138,7 @@ def lines(
                     "type": "scatter",
                     "mode": "markers",
                     "name": f"{plain(name)}, as shipped",
+                    "showlegend": False,
                     "x": [x],
                     "y": [y],
                     "marker": {"symbol": symbol, "size": 13, "color": colour, "line": {"color": "white", "width": 2}},
@@ -151,7 +152,7 @@ def lines(
     )
     if x_ticks:
         layout["xaxis"].update(tickvals=list(x_ticks), ticktext=list(x_ticks.values()))
-    return {"data": traces, "layout": {**layout, "showlegend": len(traces) > 1}}
+    return {"data": traces, "layout": {**layout, "showlegend": len(series) > 1}}
 
 
 def scatter(groups: Mapping[str, Points], *, x_title: str, y_title: str) -> Chart:

@@ -81,7 +81,7 @@ def _bench(stored: Stored, report: Stored) -> Content:
         section(
             "How answers score",
             note("Free-running answers, exact text and a natural stop; where nothing was taught, the base model's answer. Bars: 95 % intervals."),
-            charts("shares", height=90 + 44 * len(kinds), label="Share of good answers by kind"),
+            charts("shares", height=100 + 56 * len(kinds), label="Share of good answers by kind"),
             twin(table("Good answers by kind", ["kind", "group", "asked", "good", "share", "95 % interval"], shares, texts=2)),
         ),
         section(
