@@ -173,9 +173,11 @@ def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
     report.set_defaults(module="sola_core.measure", function="report")
     report.add_argument("result", metavar="RESULT", help="what bench, scope or general wrote with --json")
     report.add_argument("--html", type=_page, required=True, metavar="FILE", help="where to write the page")
-    calibrate = _measurement(
-        commands, "calibrate", "make the routers' tables and thresholds from a folder of records", data=True
-    )
+    train = _measurement(commands, "train-scope", "train the scope router's weights on a folder of records", data=True)
+    train.set_defaults(function="train_scope")
+    train.add_argument("--out", default="assets", metavar="FOLDER", help="where to write them (default: assets)")
+    train.add_argument("--steps", type=_count, default=850, metavar="N", help="batches to train on (default 850)")
+    calibrate = _measurement(commands, "calibrate", "make the routers' thresholds from a folder of records", data=True)
     calibrate.add_argument("--out", default="assets", metavar="FOLDER", help="where to write them (default: assets)")
     calibrate.add_argument("--no-host", action="store_true", help="leave the thresholds of `hidden` as they are")
     speed = _measurement(commands, "speed", "time edits and answers against a plain PEFT loop and the untouched model")

@@ -1,4 +1,4 @@
-"""What each measuring command does: prove, bench, speed, scope, general, report, calibrate.
+"""What each measuring command does: prove, bench, speed, scope, general, report, train-scope, calibrate.
 
 Knows the measurements and how to print; what they mean is in `evaluation`.
 """
@@ -176,7 +176,7 @@ def report(args: argparse.Namespace) -> int:
 
 
 def calibrate(args: argparse.Namespace) -> int:
-    """Make the routers' shipped tables and thresholds from a folder of records."""
+    """Make the routers' shipped thresholds from a folder of records."""
     from sola_core.evaluation.calibrate import HostState
     from sola_core.evaluation.calibrate import calibrate as run
 
@@ -186,7 +186,29 @@ def calibrate(args: argparse.Namespace) -> int:
         model, read_state = _host_state(args)
         host = HostState(name=model.name, fingerprint=model.fingerprint, read_state=read_state)
     written = run(Path(args.data), Path(args.out), encoder=load_encoder(args), host=host, seed=args.seed)
-    put(args, f"Tables and thresholds written to {args.out}.", written)
+    put(args, f"Thresholds written to {args.out}.", written)
+    return 0
+
+
+def train_scope(args: argparse.Namespace) -> int:
+    """Train the scope scorer's weights from a folder of records."""
+    from sola_core.evaluation.scope_training import ScopeTraining
+    from sola_core.evaluation.scope_training import train_scope as run
+
+    settings = ScopeTraining(steps=args.steps, seed=args.seed)
+    line = ProgressLine(always=args.progress)
+
+    losses: list[float] = []
+
+    def show(step: int, steps: int, loss: float) -> None:
+        losses.append(loss)
+        line("training", step, steps)
+
+    model = run(Path(args.data), Path(args.out), load_encoder(args), settings, on_step=show)
+    line.clear()
+    count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    text = f"{count:,} numbers learned in {args.steps} steps, loss {losses[-1]:.3f}, written to {args.out}. Calibrate next."
+    put(args, text, {"figures": {"parameters": count, "steps": args.steps, "loss": losses[-1]}, "losses": losses})
     return 0
 
 

@@ -76,7 +76,7 @@ class WorkspaceRegistry:
 
         `router` is the one that a workspace made for this visitor starts with; what is no router's name counts for none.
         """
-        wish = str(router) if router in ROUTERS else ""
+        wish = self.wish(router)
         if self.is_minted(token):
             return Visitor(key=f"token {token}", router=wish)
         if isinstance(session_hash, str) and session_hash.strip():
@@ -89,6 +89,10 @@ class WorkspaceRegistry:
             "This server keeps every visitor's edits apart and cannot tell who asks: the request has no session. "
             "Use the page, or gradio_client.Client, which sends one."
         )
+
+    def wish(self, router: object) -> str:
+        """Return the name of a router as it was given, and the empty text for what names none."""
+        return str(router) if router in ROUTERS else ""
 
     # ---- their workspace ----
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import pytest
 
@@ -35,13 +36,13 @@ def run(*rows: Row, bulk: bool = False) -> tuple[BenchReport, list[int]]:
     """Return the report, and how many edits were stored each time an early fact was asked."""
     stored: list[int] = []
     with load_editor(host=tiny_host(), encoder=tiny_encoder(), router="hidden") as editor:
-        answer = editor.answer
+        answer_many = editor.answer_many
 
-        def watched(prompt: str, tokens: int) -> object:
-            stored.append(len(editor.edits))
-            return answer(prompt, tokens)
+        def watched(prompts: Sequence[str], tokens: int) -> object:
+            stored.extend([len(editor.edits)] * len(prompts))
+            return answer_many(prompts, tokens)
 
-        editor.answer = watched  # type: ignore[method-assign, assignment]
+        editor.answer_many = watched  # type: ignore[method-assign, assignment]
         report = bench(editor, rows, tokens=6, curve=True, bulk=bulk)
     return report, stored
 
@@ -99,17 +100,17 @@ def test_it_is_asked_in_the_middle_of_the_stream_and_an_edit_that_captures_a_que
 
 def test_an_edit_that_drifts_is_counted_in_its_answers_and_its_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "POINTS", (1, 2))
-    tensors, forced = SolaEditor.tensors, SolaEditor.forced_answer
+    tensors, forced = SolaEditor.tensors, SolaEditor.forced_answer_many
 
     def drifted(editor: SolaEditor, edit_id: str) -> object:
         return {name: t + len(editor.edits) for name, t in tensors(editor, edit_id).items()}
 
-    def changed(editor: SolaEditor, edit_id: str, prompt: str, tokens: int) -> object:
-        made = forced(editor, edit_id, prompt, tokens)
-        return dataclasses.replace(made, text="drift") if len(editor.edits) == 2 else made
+    def changed(editor: SolaEditor, edit_ids: Sequence[str], prompts: Sequence[str], tokens: int) -> object:
+        made = forced(editor, edit_ids, prompts, tokens)
+        return [dataclasses.replace(one, text="drift") for one in made] if len(editor.edits) == 2 else made
 
     monkeypatch.setattr(SolaEditor, "tensors", drifted)
-    monkeypatch.setattr(SolaEditor, "forced_answer", changed)
+    monkeypatch.setattr(SolaEditor, "forced_answer_many", changed)
     curve = run(FRANCE, BOOK, SHIP)[0].curve
     assert curve is not None
     assert [(p.changed_forced, p.changed_tensors) for p in curve.points] == [(0, 0), (2, 1), (1, 2)]

@@ -30,7 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "editors": FOUNDATION | {"host", "routing", "steps"},
     "answering": FOUNDATION | {"host"},
     "routed": FOUNDATION | {"host", "routing", "editors", "library", "answering", "steps"},
-    "session": FOUNDATION | {"host", "editors", "library", "answering", "routed", "routing", "steps"},
+    "asking": FOUNDATION | {"host", "editors", "answering", "routed"},
+    "session": FOUNDATION | {"host", "editors", "library", "answering", "asking", "routed", "routing", "steps"},
 }
 PUBLIC = "(public names)"  # what `from sola_core import ...` gives
 UI_MAY_NOT = {"torch", "transformers", "peft", "sqlite3"}

@@ -70,13 +70,13 @@ class Visit:
         self.page.get_by_label("Your question").fill(question)
         self.page.evaluate("document.querySelectorAll('#compared p').forEach(p => p.classList.add('of-before'))")
         self.page.get_by_role("button", name="Ask both").click()
-        expect(self.page.locator("#compared p:not(.of-before)")).to_be_visible(timeout=90 * SECONDS)
+        expect(self.page.locator("#compared p:not(.of-before)")).to_be_visible(timeout=180 * SECONDS)
         return self.answers()
 
     def answers(self) -> tuple[str, str]:
         """Wait for the end of both answers and return them."""
         expect(self.page.locator("#compared")).to_contain_text(
-            re.compile("answers? (are|differ)"), timeout=90 * SECONDS
+            re.compile("answers? (are|differ)"), timeout=180 * SECONDS
         )
         expect(self.page.locator("#stop")).to_be_disabled(timeout=30 * SECONDS)
         return (

@@ -7,6 +7,7 @@ import json
 import random
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,8 @@ from sola_core.records import KeyText
 from sola_core.resources import asset
 from sola_core.routing.codebook import Codebook
 from sola_core.routing.encoders import TextEncoder
-from sola_core.routing.names import subject_tokens
 from sola_core.routing.router import ROUTERS, Router, RouterSettings, make_router
-from sola_core.routing.scope import MAX_KEY_BYTES, ScopeTables
+from sola_core.routing.scope import HEADS, MAX_KEY_BYTES, ScopeWeights, early_tokens
 from tests.tiny_encoder import tiny_encoder
 
 PROMPTS = (
@@ -276,46 +276,77 @@ def test_a_scope_key_takes_at_most_2_kilobytes_whatever_the_length(encoder: Text
         assert key is not None and 0 < len(key) <= MAX_KEY_BYTES
 
 
-def test_a_given_subject_goes_before_the_guess(encoder: TextEncoder) -> None:
+def test_a_given_subject_weighs_in_the_key_and_one_that_is_not_in_the_text_is_ignored(encoder: TextEncoder) -> None:
     router = make_router("scope", encoder=encoder, read_state=None, host_fingerprint="")
     text = "What is the capital of France?"
     plain, whom, what = (router.encode([KeyText(text=text, subject=s)])[0] for s in (None, "france", "capital"))
-    assert whom != what
-    assert router.encode([KeyText(text=text, subject="Zanzibar")]) == [plain]  # not in the text: ignored
+    assert len({plain, whom, what}) == 3
+    assert router.encode([KeyText(text=text, subject="Zanzibar")]) == [plain]
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("Who made the product by UniFirst?", {"unifirst"}),
-        ("the river of Peru in 1984 is", {"peru", "1984"}),
-        ("where is the river zephyr?", {"zephyr"}),
-    ],
-)
-def test_names_numbers_and_rare_words_are_taken_for_the_subject(
-    encoder: TextEncoder, text: str, words: set[str]
-) -> None:
-    encoded = encoder.encode(text)
-    assert encoded is not None
-    pieces = [text[a:b].lower() for a, b in encoded.spans]
-    rarity = np.array([200 if piece in {"unifirst", "peru", "1984", "zephyr"} else 60 for piece in pieces])
-    marked = subject_tokens(encoded, rarity, None)
-    assert {piece for piece, mark in zip(pieces, marked, strict=True) if mark} == words
+def test_sentences_before_the_last_are_told_apart(encoder: TextEncoder) -> None:
+    def early(text: str) -> str:
+        encoded = encoder.encode(text)
+        assert encoded is not None
+        marked = early_tokens(encoded)
+        return "".join(text[a:b] for (a, b), mark in zip(encoded.spans, marked, strict=True) if mark)
+
+    assert early("the river was in Peru. who wrote it") == "theriverwasinPeru."
+    assert early("who is J. R. Zephyr the river") == early("who wrote it?") == early("who wrote. ") == ""
 
 
-def test_an_encoder_that_the_tables_do_not_fit_is_refused() -> None:
+def test_what_the_search_leaves_out_could_not_have_answered(encoder: TextEncoder) -> None:
+    router = make_router("scope", encoder=encoder, read_state=None, host_fingerprint="")
+    words = ("capital", "river", "city", "company", "product", "mother")
+    names = ("France", "Spain", "Peru", "Kenya", "Danielle", "Darrieux", "Unifirst", "Zephyr", "Quartz")
+    for number, (word, name) in enumerate((w, n) for w in words for n in names):
+        teach(router, f"e{number}", f"What is the {word} of {name}?")
+    left_out = 0
+    for prompt in ("What was the river of Peru", "who wrote by Zephyr", "the company is the city of Kenya", "1984"):
+        everything = router.scores(prompt)
+        best = everything[0].score
+        for threshold in (0.0, best, best + 1e-9, everything[len(everything) // 2].score, 1.0):
+            router.threshold = threshold
+            route = router.route(prompt)
+            assert route.edit_id == (everything[0].edit_id if best >= threshold else None)
+            left_out += route.not_scored
+            for candidate in route.candidates:
+                assert candidate in everything
+    assert left_out > 0
+
+
+def test_an_encoder_that_the_weights_do_not_fit_is_refused() -> None:
     with pytest.raises(HostError, match="do not fit"):
         make_router("scope", encoder=tiny_encoder(dim=32), read_state=None, host_fingerprint="")
 
 
-def test_shipped_tables_are_small_and_sound() -> None:
-    path = asset("scope_tables.safetensors")
-    tables = ScopeTables.load(path)
-    assert path.stat().st_size < 1_000_000
-    assert tables.rarity.shape == (30522,) and tables.rarity.min() >= 1
-    assert np.allclose(tables.projection.T @ tables.projection, np.eye(tables.projection.shape[1]), atol=1e-4)
-    dim = tables.projection.shape[1]
-    assert dim * 128 * 128 < 2**24  # int8 products are exact in float32
+def test_shipped_weights_are_small_and_sound() -> None:
+    path = asset("scope.safetensors")
+    weights = ScopeWeights.load(path)
+    assert path.stat().st_size < 10_000_000
+    key_dim, dim = weights.projection.shape
+    assert dim == 384 and weights.heads.shape == (len(HEADS), dim) and len(weights.adapter) == 36
+    assert key_dim * 128 * 128 < 2**24  # int8 products are exact in float32
+    assert all(np.isfinite(part).all() for pair in weights.adapter.values() for part in pair)
+
+
+def test_weights_are_read_as_they_were_written(tmp_path: Path) -> None:
+    weights = ScopeWeights.load(asset("scope.safetensors"))
+    weights.save(tmp_path / "again.safetensors")
+    assert ScopeWeights.load(tmp_path / "again.safetensors").fingerprint == weights.fingerprint
+    assert replace(weights, bias=weights.bias + 1).fingerprint != weights.fingerprint
+
+
+def test_an_adapter_changes_a_copy_and_leaves_the_encoder_as_it_was(encoder: TextEncoder) -> None:
+    name = "encoder.layer.0.attention.self.query"
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 384)).astype(np.float16), rng.normal(size=(384, 2)).astype(np.float16)
+    before = encoder.encode(PROMPTS[0])
+    other = encoder.adapted("other", {name: (a, b)}).encode(PROMPTS[0])
+    after = encoder.encode(PROMPTS[0])
+    assert before is not None and other is not None and after is not None
+    assert np.array_equal(before.vectors, after.vectors) and not np.allclose(before.vectors, other.vectors)
+    assert encoder.adapted("other", {}) is encoder.adapted("other", {name: (a, b)})
 
 
 # ---- settings, encoders, codebook ---------------------------------------------------------------------------------
@@ -390,7 +421,7 @@ def test_encoding_a_text_does_not_depend_on_what_was_encoded_before(encoder: Tex
     again = encoder.encode(PROMPTS[3])
     assert first is not None and again is not None
     assert np.array_equal(first.vectors, again.vectors) and np.array_equal(first.pooled, again.pooled)
-    assert len(first.vectors) == len(first.ids) == len(first.spans) == len(first.words)
+    assert len(first.vectors) == len(first.ids) == len(first.spans)
 
 
 def test_a_folder_without_an_encoder_is_a_clear_error(tmp_path: Path) -> None:

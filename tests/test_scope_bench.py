@@ -23,8 +23,9 @@ from sola_core.evaluation.calibrate import (
 from sola_core.evaluation.datasets import Probe, Row, distinct_subjects, read_rows
 from sola_core.evaluation.scope import ScopeCase, scope_benchmark, scope_figures
 from sola_core.records import KeyText, ScoreKind
+from sola_core.resources import asset
 from sola_core.routing.router import Router, RouterSettings
-from sola_core.routing.scope import ScopeCurve
+from sola_core.routing.scope import ScopeCurve, ScopeWeights
 from tests.tiny_encoder import tiny_encoder
 
 
@@ -48,7 +49,14 @@ class WordScorer:
     def remove(self, edit_id: str) -> None:
         del self.keys[edit_id]
 
-    def scores(self, prompt: str, activation: torch.Tensor | None = None) -> dict[str, float]:
+    def scores(
+        self,
+        prompt: str,
+        activation: torch.Tensor | None = None,
+        *,
+        enough: int | None = None,
+        threshold: float = 0.0,
+    ) -> dict[str, float]:
         words = set(prompt.lower().split())
         return {edit_id: len(key & words) / len(key) for edit_id, key in self.keys.items()}
 
@@ -238,7 +246,7 @@ def case(positive: bool, score: float, kind: str = "rephrase") -> ScopeCase:
 
 
 def test_the_chosen_threshold_separates_what_can_be_separated() -> None:
-    cases = tuple(case(True, 0.8 + i / 1000) for i in range(100)) + tuple(case(False, i / 250) for i in range(100))
+    cases = [case(True, 0.8 + i / 1000) for i in range(100)] + [case(False, i / 250) for i in range(100)]
     threshold = choose_threshold({"zsre": cases})
     figures = scope_figures(cases, threshold)
     assert figures["recall"] >= 0.99 and figures["false_fire"] == 0.0
@@ -246,11 +254,13 @@ def test_the_chosen_threshold_separates_what_can_be_separated() -> None:
 
 def test_the_fitted_curve_gives_one_half_midway() -> None:
     rng = np.random.default_rng(0)
-    draft = ScopeCurve(saturation=0.9, rest=0.4, slope=1.0, bias=0.0)
-    raws = [(True, 1.2), (False, 0.6)]
-    cases = [case(p, draft.probability(r + rng.normal() * 0.2)) for p, r in raws for _ in range(400)]
-    curve = fit_curve(draft, [cases])
+    draft = ScopeCurve(slope=1.0, bias=0.0)
+    logits = [(True, 1.2), (False, 0.6)]
+    cases = [case(p, draft.probability(at + rng.normal() * 0.2)) for p, at in logits for _ in range(400)]
+    curve = fit_curve([cases])
     assert curve.slope > 5 and curve.probability(0.9) == pytest.approx(0.5, abs=0.15)
+    assert curve.logit(curve.probability(0.7)) == pytest.approx(0.7)
+    assert curve.logit(1.0) == math.inf and curve.logit(0.0) == -math.inf
 
 
 def test_the_hidden_threshold_lets_one_question_in_a_hundred_through() -> None:
@@ -273,8 +283,9 @@ def test_calibration_writes_files_that_the_routers_read_and_the_same_twice(
     written = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
+        ScopeWeights.load(asset("scope.safetensors")).save(tmp_path / name / "scope.safetensors")
         calibrate(data, tmp_path / name, encoder=tiny_encoder())
-        written.append([(tmp_path / name / f).read_bytes() for f in ("routers.json", "scope_tables.safetensors")])
+        written.append((tmp_path / name / "routers.json").read_bytes())
     assert written[0] == written[1]
     settings = RouterSettings.load(tmp_path / "one" / "routers.json")
     assert 0 < settings.scope < 1 and -1 <= settings.sentence <= 1 and settings.curve.slope > 0

@@ -24,7 +24,7 @@ class BlindScorer(WordScorer):
 
     name = "blind"
 
-    def scores(self, prompt: str, activation: object = None) -> dict[str, float]:
+    def scores(self, prompt: str, activation: object = None, **_: object) -> dict[str, float]:
         return dict.fromkeys(self.keys, 0.0)
 
 

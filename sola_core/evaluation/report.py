@@ -45,8 +45,7 @@ def report_page(stored: object) -> str:
     if not isinstance(stored, Mapping):
         raise InvalidInput("This is no result of a measurement: it is not a JSON object.")
     content = content_of(stored)
-    figures = stored.get("figures")
-    shown = section("Figures", figures_table(figures)) if isinstance(figures, Mapping) and figures else ""
+    shown = section("Figures", figures_table(content.figures)) if content.figures else ""
     parts = {
         "title": escaped(content.title),
         "body": shown + content.body + content.foot,

@@ -5,6 +5,7 @@ Knows numbers and names, no measurement and no page. Names are escaped, because 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,16 @@ def plain(text: str, limit: int = MAX_LABEL) -> str:
     return short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def wrapped(text: str, width: int = 20) -> str:
+    """Return a name on as many lines as it needs; it breaks behind spaces and underscores."""
+    lines = [""]
+    for word in re.findall(r"[^_ ]*[_ ]?", " ".join(text.split())[: 4 * width]):
+        if lines[-1] and len(lines[-1] + word) > width:
+            lines.append("")
+        lines[-1] += word
+    return "<br>".join(plain(line) for line in lines)
+
+
 def bars(rows: Sequence[tuple[str, str, int, int]]) -> Chart:
     """Return shares as bars with 95 % intervals; rows are (name, group, how many are good, of how many)."""
     groups = list(dict.fromkeys(group for _, group, _, _ in rows))
@@ -40,7 +51,7 @@ def bars(rows: Sequence[tuple[str, str, int, int]]) -> Chart:
             {
                 "type": "bar",
                 "orientation": "h",
-                "name": plain(group),
+                "name": plain(group, 40),
                 "x": shares,
                 "y": [plain(name) for name, _, _ in here],
                 "error_x": {
@@ -51,24 +62,15 @@ def bars(rows: Sequence[tuple[str, str, int, int]]) -> Chart:
                     "thickness": 1.5,
                     "width": 4,
                 },
-                "marker": {
-                    "color": STYLES[number % len(STYLES)][0],
-                    "pattern": {
-                        "shape": ("", "/", ".", "x")[number % 4],
-                        "fgcolor": "white",
-                        "size": 6,
-                        "solidity": 0.2,
-                    },
-                },
-                "text": [f"{good:,} of {total:,}" for _, good, total in here],
-                "textposition": "inside",
-                "insidetextanchor": "start",
-                "textfont": {"color": "white"},
-                "hovertemplate": "%{y}: %{x:.3f} (%{text})<extra></extra>",
+                "marker": {"color": STYLES[number % len(STYLES)][0]},
+                "customdata": [[good, total] for _, good, total in here],
+                "hovertemplate": "%{y}: %{x:.3f} (%{customdata[0]} of %{customdata[1]})<extra></extra>",
             }
         )
     layout = _layout(x={"range": [0, 1.03], "tickformat": ".0%", "title": {"text": "share that is good"}})
-    layout["yaxis"].update(autorange="reversed", categoryorder="array", categoryarray=[plain(r[0]) for r in rows])
+    names = [plain(name) for name, _, _, _ in rows]
+    layout["yaxis"].update(autorange="reversed", categoryorder="array", categoryarray=names, tickvals=names)
+    layout["yaxis"]["ticktext"] = [f"{wrapped(name)}<br>{good:,} of {total:,}" for name, _, good, total in rows]
     return {"data": traces, "layout": {**layout, "showlegend": len(groups) > 1, "barmode": "overlay", "bargap": 0.35}}
 
 
@@ -94,7 +96,7 @@ def heat(rows: Sequence[str], columns: Sequence[str], counts: Sequence[Sequence[
     layout = _layout(
         x={"side": "top", "showgrid": False, "tickangle": 0}, y={"showgrid": False, "autorange": "reversed"}
     )
-    layout["margin"]["t"] = 46
+    layout["yaxis"].update(tickvals=[plain(row) for row in rows], ticktext=[wrapped(row) for row in rows])
     return {"data": [data], "layout": layout}
 
 
@@ -106,8 +108,12 @@ def lines(
     log_x: bool = False,
     share: bool = False,
     marks: Mapping[str, tuple[float, float]] | None = None,
+    x_ticks: Mapping[float, str] | None = None,
 ) -> Chart:
-    """Return one line for each name; `share` keeps the y axis at 0..1, `marks` are single points beside their lines."""
+    """Return one line for each name; `share` keeps the y axis at 0..1, `marks` are single points beside their lines.
+
+    `x_ticks` are the only places that the x axis names.
+    """
     traces: list[Chart] = []
     longest = max((len(points) for points in series.values()), default=0)
     for number, (name, points) in enumerate(series.items()):
@@ -132,6 +138,7 @@ def lines(
                     "type": "scatter",
                     "mode": "markers",
                     "name": f"{plain(name)}, as shipped",
+                    "showlegend": False,
                     "x": [x],
                     "y": [y],
                     "marker": {"symbol": symbol, "size": 13, "color": colour, "line": {"color": "white", "width": 2}},
@@ -143,7 +150,9 @@ def lines(
         x={"title": {"text": x_title}, **({"type": "log"} if log_x else {})},
         y={"title": {"text": y_title}, **({"range": [-0.02, 1.04]} if share else {"rangemode": "tozero"})},
     )
-    return {"data": traces, "layout": {**layout, "showlegend": len(traces) > 1}}
+    if x_ticks:
+        layout["xaxis"].update(tickvals=list(x_ticks), ticktext=list(x_ticks.values()))
+    return {"data": traces, "layout": {**layout, "showlegend": len(series) > 1}}
 
 
 def scatter(groups: Mapping[str, Points], *, x_title: str, y_title: str) -> Chart:

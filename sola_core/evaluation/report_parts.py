@@ -83,7 +83,7 @@ def figures_table(figures: Mapping[str, object]) -> str:
     """Return all figures with their names in words where there are any."""
     rows = [(name, number(value), WORDS.get(name, "")) for name, value in figures.items()]
     lines = "".join(
-        f'<tr><td class="name">{escaped(name)}</td><td class="number">{escaped(value)}</td>'
+        f'<tr><td class="name">{escaped(name).replace("_", "_<wbr>")}</td><td class="number">{escaped(value)}</td>'
         f'<td class="words">{escaped(words)}</td></tr>'
         for name, value, words in rows
     )

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp
-from typing import Any
 
 from sola_core.errors import InvalidInput
 from sola_core.evaluation.questions import APART
 from sola_core.evaluation.report_charts import Chart, bars, heat, interval, lines, scatter
+from sola_core.evaluation.report_fields import EDITS, Stored, edits_of, numeric, part, records, text
 from sola_core.evaluation.report_parts import Case, browser, charts, note, number, section, settings, table, twin
 
-Stored = Mapping[str, Any]
 OUTCOMES = ("right", "wrong", "missed", "untouched", "false fire")
 VERDICTS = {
     "right": "the right edit answered",
@@ -24,15 +23,15 @@ VERDICTS = {
     "untouched": "no edit answered",
     "false fire": "an edit answered",
 }
-CURVE = ("n", "edits", "stored")  # names of the number of edits in a forgetting curve
 AGAINST = (  # figures that are drawn against the number of edits
     ("auc", "area", True),
     ("recall", "recall", True),
-    ("wrong_edit", "wrong edit", True),
-    ("false_fire", "false fires", True),
+    ("wrong_edit", "wrong edit", False),
+    ("false_fire", "false fires", False),
     ("routing_ms", "milliseconds", False),
 )
 FLOOR = 0.001  # false fires below are drawn here: the axis is a logarithm
+FLOORS = {0.001: "0.1% or less", 0.01: "1%", 0.1: "10%", 1.0: "100%"}
 LEVELS = (0.001, 0.01, 0.05, 0.1)
 
 
@@ -43,6 +42,7 @@ class Content:
     title: str
     body: str
     foot: str = ""
+    figures: Mapping[str, object] = field(default_factory=dict)  # those that stand on top
     charts: Mapping[str, Chart] = field(default_factory=dict)
 
 
@@ -57,28 +57,32 @@ def content_of(stored: Stored) -> Content:
 
 
 def _bench(stored: Stored, report: Stored) -> Content:
-    asked = _records(report, "asked")
-    kinds = list(dict.fromkeys(_text(a, "kind") for a in asked))
-    by_kind = {kind: [a for a in asked if _text(a, "kind") == kind] for kind in kinds}
+    asked = records(report, "asked")
+    kinds = list(dict.fromkeys(text(a, "kind") for a in asked))
+    by_kind = {kind: [a for a in asked if text(a, "kind") == kind] for kind in kinds}
     good = [
         (kind, _group(kind, here), sum(bool(a.get("good")) for a in here), len(here)) for kind, here in by_kind.items()
     ]
     routed = [[sum(a.get("outcome") == o for a in here) for o in OUTCOMES] for here in by_kind.values()]
-    curve = [point for point in _records(report, "curve") if _edits(point) is not None]
+    curve = [point for point in records(report, "curve") if edits_of(point) is not None]
     figures = {"shares": bars(good), "router": heat(kinds, OUTCOMES, routed)} if kinds else {}
     if curve:
         series = {
-            n: [(_edits(p) or 0.0, v) for p in curve if (v := _number(p, n)) is not None] for n in _measured(curve)
+            n: [(edits_of(p) or 0.0, v) for p in curve if (v := numeric(p, n)) is not None] for n in _measured(curve)
         }
-        figures["curve"] = lines(series, x_title="facts stored", y_title="share", log_x=_wide(curve), share=True)
-    shares = [(k, str(t), str(g), f"{g / t:.3f}", "{:.3f} to {:.3f}".format(*interval(g, t))) for k, _, g, t in good]
+        figures["curve"] = lines(
+            series, x_title="facts stored", y_title="share", log_x=_wide(curve), share=True, x_ticks=_sizes(curve)
+        )
+    shares = [
+        (k, of, str(t), str(g), f"{g / t:.3f}", "{:.3f} to {:.3f}".format(*interval(g, t))) for k, of, g, t in good
+    ]
     counted = [(kind, *map(str, line)) for kind, line in zip(kinds, routed, strict=True)]
     body = [
         section(
             "How answers score",
             note("Free-running answers, exact text and a natural stop; where nothing was taught, the base model's answer. Bars: 95 % intervals."),
-            charts("shares", height=90 + 44 * len(kinds), label="Share of good answers by kind"),
-            twin(table("Good answers by kind", ["kind", "asked", "good", "share", "95 % interval"], shares)),
+            charts("shares", height=100 + 56 * len(kinds), label="Share of good answers by kind"),
+            twin(table("Good answers by kind", ["kind", "group", "asked", "good", "share", "95 % interval"], shares, texts=2)),
         ),
         section(
             "What the router did",
@@ -88,19 +92,19 @@ def _bench(stored: Stored, report: Stored) -> Content:
         ),
     ]  # fmt: skip
     if curve:
-        rows = [(number(_edits(p)), *(number(p.get(n)) for n in _measured(curve))) for p in curve]
+        rows = [(number(edits_of(p)), *(number(p.get(n)) for n in _measured(curve))) for p in curve]
         shown = table("Scores by facts stored", ["facts", *_measured(curve)], rows, texts=0)
         body.append(section("As more is taught", charts("curve", label="Scores by facts stored"), twin(shown)))
     body.append(section("What went wrong", browser(_bench_failures(report, asked))))
-    title = f"Benchmark: {number(len(_records(report, 'taught')))} facts"
+    title = f"Benchmark: {number(len(records(report, 'taught')))} facts"
     foot = settings(report.get("settings"), report.get("surroundings"), {"seed": stored.get("seed")})
-    return Content(title=title, body="".join(body), foot=foot, charts=figures)
+    return Content(title=title, body="".join(body), foot=foot, charts=figures, figures=part(stored, "figures"))
 
 
 def _scope(stored: Stored, report: Stored) -> Content:
-    runs = _records(stored, "runs")
-    routers = list(dict.fromkeys(_text(run, "router") for run in runs))
-    largest = {r: max((x for x in runs if _text(x, "router") == r), key=lambda x: _edits(x) or 0) for r in routers}
+    runs = records(stored, "runs")
+    routers = list(dict.fromkeys(text(run, "router") for run in runs))
+    largest = {r: max((x for x in runs if text(x, "router") == r), key=lambda x: edits_of(x) or 0) for r in routers}
     figures: dict[str, Chart] = {}
     curves = {r: _roc(run) for r, run in largest.items() if _roc(run)}
     body = []
@@ -109,52 +113,59 @@ def _scope(stored: Stored, report: Stored) -> Content:
         marks = {r: point for r, point in shipped.items() if point is not None}
         figures["roc"] = lines(
             {r: [(max(x, FLOOR), y) for x, y in points] for r, points in curves.items()},
-            x_title="false fires (0.001: that or less)", y_title="recall", log_x=True, share=True, marks=marks,
+            x_title="false fires", y_title="recall", log_x=True, share=True, marks=marks, x_ticks=FLOORS,
         )  # fmt: skip
         at = [(r, *(number(_recall_at(points, level)) for level in LEVELS)) for r, points in curves.items()]
         head = ["router", *(f"at {level:.1%}" for level in LEVELS)]
-        words = f"Recall against false fires as the threshold moves, {number(_edits(report))} edits stored. The large mark is the shipped threshold."
+        words = f"Recall against false fires as the threshold moves, {number(edits_of(report))} edits stored. The large mark is the shipped threshold."
         shown = table("Recall at a share of false fires", head, at)
         body.append(
             section("Routers at every threshold", note(words), charts("roc", height=380, label="ROC"), twin(shown))
         )
-    if len({_edits(run) for run in runs}) > 1:
+    if len({edits_of(run) for run in runs}) > 1:
         for name, title, share in AGAINST:
             series = {r: _against(runs, r, name) for r in routers}
             if any(series.values()):
-                figures[f"by-{name}"] = lines(series, x_title="edits stored", y_title=title, log_x=True, share=share)
+                figures[f"by-{name}"] = lines(
+                    series, x_title="edits stored", y_title=title, log_x=True, share=share, x_ticks=_sizes(runs)
+                )
     small = [name for name in figures if name.startswith("by-")]
     names = [name for name, _, _ in AGAINST]
     head = ["router", "edits", *names]
     rows = [
-        (_text(run, "router"), number(_edits(run)), *(number(run.get("figures", {}).get(n)) for n in names))
+        (text(run, "router"), number(edits_of(run)), *(number(part(run, "figures").get(n)) for n in names))
         for run in runs
     ]
     shown = table("Figures by router and edits stored", head, rows)
-    body.append(section("With more edits stored", charts(*small, height=260), twin(shown) if small else shown))
+    body.append(section("By router and edits stored", charts(*small, height=260), twin(shown) if small else shown))
     body.append(section("What went wrong", browser(_scope_failures(report))))
-    title = f"Routing: {', '.join(routers) or _text(report, 'router')}; {number(_edits(report))} edits"
-    plain = {
-        name: report.get(name) for name in ("router", "encoder_id", "threshold", "edits", "dropped", "unrepresentable")
-    }
+    title = f"Routing: {', '.join(routers) or text(report, 'router')}; {number(edits_of(report))} edits"
+    kept = part(report, "figures") or part(stored, "figures")  # the table of all runs has the others
+    top = {name: value for name, value in part(stored, "figures").items() if name in kept or name == "routing_ms"}
+    told = ("router", "encoder_id", "threshold", "edits", "dropped", "unrepresentable")
+    plain = {name: report.get(name) for name in told}
     foot = settings(plain, {"seed": stored.get("seed")})
-    return Content(title=title, body="".join(body), foot=foot, charts=figures)
+    return Content(title=title, body="".join(body), foot=foot, charts=figures, figures=top)
 
 
 def _general(stored: Stored, report: Stored) -> Content:
-    windows, questions = _records(report, "windows"), _records(report, "questions")
+    windows, questions = records(report, "windows"), records(report, "questions")
     figures: dict[str, Chart] = {}
     body = []
     if windows:
-        groups: dict[str, list[tuple[float, float]]] = {}
+        groups: dict[str, list[tuple[float, float]]] = {"no edit answers": [], "routed to an edit": []}
         for w in windows:
             name = "no edit answers" if w.get("edit_id") is None else "routed to an edit"
-            groups.setdefault(name, []).append((_perplexity(w, "base_nats"), _perplexity(w, "nats")))
-        figures["text"] = scatter(groups, x_title="perplexity, untouched model", y_title="with the edits stored")
+            groups[name].append((_perplexity(w, "base_nats"), _perplexity(w, "nats")))
+        figures["text"] = scatter(
+            {name: points for name, points in groups.items() if points},
+            x_title="perplexity, untouched model",
+            y_title="with the edits stored",
+        )
         words = "One point for each piece of text; on the dashed line nothing has changed."
         rows = [
             (
-                _text(w, "text")[:60],
+                text(w, "text")[:60],
                 number(w.get("tokens")),
                 number(_perplexity(w, "base_nats")),
                 number(_perplexity(w, "nats")),
@@ -166,9 +177,9 @@ def _general(stored: Stored, report: Stored) -> Content:
     cases = [
         Case(
             kind="unrelated question",
-            prompt=_text(q, "prompt"),
+            prompt=text(q, "prompt"),
             verdict="the answer changed" if not q.get("identical") else "the answer is the same, the logits differ",
-            details=(("untouched model", _text(q, "base_text")), ("with edits", _text(q, "text"))),
+            details=(("untouched model", text(q, "base_text")), ("with edits", text(q, "text"))),
         )
         for q in questions
         if not (q.get("identical") and q.get("bit_equal"))
@@ -176,38 +187,38 @@ def _general(stored: Stored, report: Stored) -> Content:
     cases += [
         Case(
             kind="running text",
-            prompt=_text(w, "text"),
+            prompt=text(w, "text"),
             verdict="an edit answered",
-            details=(("edit", _text(w, "edit_id")),),
+            details=(("edit", text(w, "edit_id")),),
         )
         for w in windows
         if w.get("edit_id") is not None
     ]
     body.append(section("What changed", browser(cases)))
-    title = f"Elsewhere: {number(_edits(report))} edits stored"
+    title = f"Elsewhere: {number(edits_of(report))} edits stored"
     foot = settings(report.get("settings"), report.get("surroundings"), {"seed": stored.get("seed")})
-    return Content(title=title, body="".join(body), foot=foot, charts=figures)
+    return Content(title=title, body="".join(body), foot=foot, charts=figures, figures=part(stored, "figures"))
 
 
 def _bench_failures(report: Stored, asked: Sequence[Stored]) -> list[Case]:
     cases = [
         Case(
-            kind=_text(a, "kind"),
-            prompt=_text(a, "prompt"),
-            verdict=VERDICTS.get(_text(a, "outcome"), _text(a, "outcome"))
+            kind=text(a, "kind"),
+            prompt=text(a, "prompt"),
+            verdict=VERDICTS.get(text(a, "outcome"), text(a, "outcome"))
             + (", cut" if a.get("stopped") == "limit" else ""),
-            details=(("wanted", _text(a, "wanted")), ("given", _text(a, "text"))),
+            details=(("wanted", text(a, "wanted")), ("given", text(a, "text"))),
         )
         for a in asked
         if not a.get("good")
     ]
-    untaught = [t for t in _records(report, "taught") if t.get("edit_id") is None]
+    untaught = [t for t in records(report, "taught") if t.get("edit_id") is None]
     return cases + [
         Case(
             kind="not taught",
-            prompt=_text(t, "prompt"),
+            prompt=text(t, "prompt"),
             verdict="not taught",
-            details=(("wanted", _text(t, "target")), ("reason", _text(t, "failure"))),
+            details=(("wanted", text(t, "target")), ("reason", text(t, "failure"))),
         )
         for t in untaught
     ]
@@ -217,15 +228,15 @@ def _scope_failures(report: Stored) -> list[Case]:
     def wrong(case: Stored) -> bool:
         return case.get("routed") != (case.get("row_id") if case.get("positive") else None)
 
-    cases = [case for case in _records(report, "cases") if wrong(case)]
+    cases = [case for case in records(report, "cases") if wrong(case)]
     return [
         Case(
-            kind=_text(case, "kind"),
-            prompt=_text(case, "prompt"),
+            kind=text(case, "kind"),
+            prompt=text(case, "prompt"),
             verdict=("wrong edit" if case.get("routed") else "missed") if case.get("positive") else "false fire",
             details=(
-                ("own row" if case.get("positive") else "belongs to", _text(case, "row_id")),
-                ("routed to", _text(case, "routed") or "no edit"),
+                ("own row" if case.get("positive") else "belongs to", text(case, "row_id")),
+                ("routed to", text(case, "routed") or "no edit"),
                 ("best score", number(case.get("best_score"))),
             ),
         )
@@ -235,35 +246,37 @@ def _scope_failures(report: Stored) -> list[Case]:
 
 def _group(kind: str, here: Sequence[Stored]) -> str:
     if kind == APART:
-        return "mentions the old fact: not counted"
+        return "mentions the old fact"
     outcomes = {a.get("outcome") for a in here}
     return "must stay as it was" if outcomes & {"untouched", "false fire"} else "follows from the facts"
 
 
 def _measured(curve: Sequence[Stored]) -> list[str]:
     """Return the names of the scores in a curve, at most as many as there are styles of lines."""
-    names = dict.fromkeys(name for point in curve for name in point if name not in CURVE)
-    return [n for n in names if any(0 <= (v if (v := _number(p, n)) is not None else -1) <= 1 for p in curve)][:4]
+    names = dict.fromkeys(name for point in curve for name in point if name not in EDITS)
+    return [n for n in names if any(0 <= (v if (v := numeric(p, n)) is not None else -1) <= 1 for p in curve)][:4]
+
+
+def _sizes(points: Sequence[Stored]) -> dict[float, str]:
+    """Return the numbers of edits as the marks of an axis, those that have room."""
+    found = sorted({size for point in points if (size := edits_of(point))})
+    wide = [size for i, size in enumerate(found) if i == 0 or size >= 2.5 * found[i - 1]]
+    return {float(size): number(size) for size in wide}
 
 
 def _wide(points: Sequence[Stored]) -> bool:
-    sizes = [size for point in points if (size := _edits(point))]
+    sizes = [size for point in points if (size := edits_of(point))]
     return bool(sizes) and max(sizes) >= 30 * min(sizes)
 
 
-def _edits(record: Stored) -> int | None:
-    found = next((record[name] for name in CURVE if isinstance(record.get(name), int)), None)
-    return None if found is None else int(found)
-
-
 def _roc(run: Stored) -> list[tuple[float, float]]:
-    points = [(_number(p, "false_fire"), _number(p, "recall")) for p in _records(run, "roc")]
+    points = [(numeric(p, "false_fire"), numeric(p, "recall")) for p in records(run, "roc")]
     return [(x, y) for x, y in points if x is not None and y is not None]
 
 
 def _operating(run: Stored) -> tuple[float, float] | None:
-    figures = run.get("figures", {})
-    x, y = _number(figures, "false_fire"), _number(figures, "recall")
+    figures = part(run, "figures")
+    x, y = numeric(figures, "false_fire"), numeric(figures, "recall")
     return None if x is None or y is None else (max(x, FLOOR), y)
 
 
@@ -272,24 +285,9 @@ def _recall_at(points: Sequence[tuple[float, float]], level: float) -> float:
 
 
 def _against(runs: Sequence[Stored], router: str, name: str) -> list[tuple[float, float]]:
-    here = [(_edits(run), _number(run.get("figures", {}), name)) for run in runs if _text(run, "router") == router]
+    here = [(edits_of(run), numeric(part(run, "figures"), name)) for run in runs if text(run, "router") == router]
     return sorted((n, value) for n, value in here if n and value is not None)
 
 
 def _perplexity(window: Stored, name: str) -> float:
-    return exp((_number(window, name) or 0.0) / max(1.0, _number(window, "tokens") or 1.0))
-
-
-def _records(holder: Stored, name: str) -> list[Stored]:
-    found = holder.get(name)
-    return [r for r in found if isinstance(r, Mapping)] if isinstance(found, Sequence) else []
-
-
-def _text(record: Stored, name: str) -> str:
-    found = record.get(name)
-    return "" if found is None else str(found)
-
-
-def _number(record: Stored, name: str) -> float | None:
-    found = record.get(name)
-    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+    return exp((numeric(window, name) or 0.0) / max(1.0, numeric(window, "tokens") or 1.0))

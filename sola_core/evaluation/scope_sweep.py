@@ -15,10 +15,10 @@ import numpy as np
 from sola_core.errors import InvalidInput
 from sola_core.evaluation.numbers import present
 from sola_core.evaluation.output import table
-from sola_core.evaluation.questions import APART
+from sola_core.evaluation.questions import ALIAS, APART
 from sola_core.evaluation.reversibility import OnStage
 from sola_core.evaluation.rows import Row
-from sola_core.evaluation.scope import ALIAS, ScopeCase, ScopeResult, prompts_of, routed, row_ids, store
+from sola_core.evaluation.scope import ScopeCase, ScopeResult, prompts_of, routed, row_ids, store
 from sola_core.routing.router import Router
 from sola_core.text import canonical
 

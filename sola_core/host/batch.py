@@ -18,8 +18,10 @@ from sola_core.host.intervention import ModuleFunction
 from sola_core.host.prompt import PromptFormat, PromptIds
 from sola_core.host.stream import Draft, Generation
 
-MAX_ROWS = 64  # on 2 cores a row of 64 takes a fraction of what it takes alone, and more gain little
-MAX_TOKENS = 8192  # what the KV cache of one batch may hold, prompts and answers together: 380 MB for the default host
+MAX_ROWS = 32  # a first step over so many questions takes no longer than over the longest prompt that is allowed
+MAX_TOKENS = (
+    4096  # what the KV cache of one batch may hold, prompts and answers: 190 MB for the default host in float32
+)
 
 ModulesOf = Callable[[Sequence[int]], Mapping[str, ModuleFunction]]
 """Which functions a batch runs with, told which prompt (its index) stands in each row."""

@@ -5,7 +5,9 @@ Knows nothing of edits and scores. Batches are avoided on purpose: a text's vect
 
 from __future__ import annotations
 
+import copy
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,14 +26,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncodedText:
-    """What the encoder makes of one canonical text."""
+class TokenisedText:
+    """A canonical text as the encoder's tokens."""
 
     text: str  # canonical
     ids: NDArray[np.int64]  # (n,) vocabulary ids of the content tokens, without [CLS] and [SEP]
-    vectors: NDArray[np.float32]  # (n, dim) last hidden states of the content tokens
     spans: tuple[tuple[int, int], ...]  # (start, end) of each content token in the text, characters
-    words: tuple[int, ...]  # number of the word that each content token belongs to, 0-based and rising
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedText(TokenisedText):
+    """What the encoder makes of one canonical text."""
+
+    vectors: NDArray[np.float32]  # (n, dim) last hidden states of the content tokens
+    edges: NDArray[np.float32]  # (2, dim) last hidden states of the first and the last token: [CLS] and [SEP]
     pooled: NDArray[np.float32]  # (dim,) mean over all tokens, [CLS] and [SEP] included, not normalised
 
 
@@ -47,6 +55,7 @@ class TextEncoder:
         self._tokenizer.no_padding()
         self._unknown = tokenizer.token_to_id(unknown)
         self._lock = threading.Lock()
+        self._adapted: dict[str, TextEncoder] = {}
         self.fingerprint = fingerprint  # hex SHA-256 of the weights
         self.max_tokens = max_tokens  # the window, special tokens included
         self.vocab_size = tokenizer.get_vocab_size()
@@ -84,29 +93,68 @@ class TextEncoder:
 
         That is when a token is unknown to its vocabulary, when nothing is left, or when it exceeds the window.
         """
-        text = canonical(text)
         with self._lock:
-            found = self._tokenizer.encode(text)
-            ids = np.array(found.ids, dtype=np.int64)
-            content = np.array(found.special_tokens_mask, dtype=bool) == 0
-            if len(ids) > self.max_tokens or not content.any() or (ids[content] == self._unknown).any():
+            ids, content, plain = self._tokenise(text)
+            if len(ids) > self.max_tokens or not content.any() or (plain.ids == self._unknown).any():
                 return None
             states = self._states(ids)
-        kept = np.flatnonzero(content).tolist()
         return EncodedText(
-            text=text,
-            ids=ids[content],
+            text=plain.text,
+            ids=plain.ids,
+            spans=plain.spans,
             vectors=states[content],
-            spans=tuple(found.offsets[i] for i in kept),
-            words=tuple(found.word_ids[i] or 0 for i in kept),
+            edges=states[[0, -1]],
             pooled=states.mean(axis=0, dtype=np.float64).astype(np.float32),
         )
+
+    def tokenised(self, text: str) -> TokenisedText:
+        """Return the canonical form of a text of any length as tokens."""
+        with self._lock:
+            return self._tokenise(text)[2]
+
+    @property
+    def edge_ids(self) -> tuple[int, int]:
+        """The ids of the first and the last token of every text, [CLS] and [SEP]."""
+        with self._lock:
+            ids = self._tokenizer.encode("a").ids
+        return ids[0], ids[-1]
+
+    @property
+    def model(self) -> nn.Module:
+        """The network itself, for training a copy of it."""
+        return self._model
+
+    def adapted(self, name: str, adapter: Mapping[str, tuple[NDArray[np.float16], NDArray[np.float16]]]) -> TextEncoder:
+        """Return an encoder with B @ A, (out, in), added to the weights of the named linears; this one stays.
+
+        It is made once for a `name` and shared afterwards; all other weights are those of this encoder, not copies.
+        """
+        with self._lock:
+            if name not in self._adapted:
+                changed = {f"{linear}.weight" for linear in adapter}
+                kept = {id(p): p for key, p in self._model.named_parameters() if key not in changed}
+                other = copy.copy(self)
+                other._model, other._lock, other._adapted = copy.deepcopy(self._model, kept), threading.Lock(), {}
+                for linear, (a, b) in adapter.items():
+                    change = torch.from_numpy(b.astype(np.float32) @ a.astype(np.float32))
+                    other._model.get_submodule(linear).weight.data.add_(change)  # type: ignore[operator]
+                self._adapted[name] = other
+            return self._adapted[name]
 
     def content_ids(self, text: str) -> list[int]:
         """Return the vocabulary ids of a text of any length, without special tokens; for counting."""
         with self._lock:
             ids: list[int] = self._tokenizer.encode(canonical(text), add_special_tokens=False).ids
         return ids
+
+    def _tokenise(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.bool_], TokenisedText]:
+        """Return all ids, which of them are content, and the content as text."""
+        text = canonical(text)
+        found = self._tokenizer.encode(text)
+        ids = np.array(found.ids, dtype=np.int64)
+        content = np.array(found.special_tokens_mask, dtype=bool) == 0
+        spans = tuple(found.offsets[i] for i in np.flatnonzero(content).tolist())
+        return ids, content, TokenisedText(text=text, ids=ids[content], spans=spans)
 
     def _states(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         row = torch.from_numpy(ids)[None]

@@ -46,7 +46,14 @@ class HiddenScorer:
         """Let go of the keys of an edit."""
         self._table.remove(edit_id)
 
-    def scores(self, prompt: str, activation: torch.Tensor | None = None) -> dict[str, float] | None:
+    def scores(
+        self,
+        prompt: str,
+        activation: torch.Tensor | None = None,
+        *,
+        enough: int | None = None,
+        threshold: float = 0.0,
+    ) -> dict[str, float] | None:
         """Return the best cosine over each edit's keys; the state is read when no `activation` is given."""
         key = self._key(self._read_state(prompt) if activation is None else activation)
         return None if key is None else self._table.scores(key)

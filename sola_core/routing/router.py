@@ -19,7 +19,7 @@ from sola_core.records import Candidate, KeyText, Route, RouteReason, ScoreKind
 from sola_core.resources import asset
 from sola_core.routing.codebook import Codebook
 from sola_core.routing.hidden import HiddenScorer
-from sola_core.routing.scope import ScopeCurve, ScopeScorer, ScopeTables
+from sola_core.routing.scope import ScopeCurve, ScopeScorer, ScopeWeights
 from sola_core.routing.scorer import Scorer
 from sola_core.routing.sentence import SentenceScorer
 
@@ -134,7 +134,7 @@ class Router:
         `activation` is the host's state, (dim,), for a router that reads hidden states and is asked inside the layer.
         """
         with self._lock:
-            scores = self._scores(prompt, activation)
+            scores = self._scores(prompt, activation, enough=LISTED)
             best = self._best(scores or {})
             chosen, reason = self._choose(prompt, scores, best)
             return Route(
@@ -159,12 +159,14 @@ class Router:
         """Return the vector that the map draws for a text, (dim,)."""
         return self._scorer.embed(text)
 
-    def _scores(self, prompt: str, activation: torch.Tensor | None) -> dict[str, float] | None:
+    def _scores(
+        self, prompt: str, activation: torch.Tensor | None, enough: int | None = None
+    ) -> dict[str, float] | None:
         if not len(self._codebook):
             return {}
         if self.reads == "hidden" and activation is None and not self._codebook.any_enabled:
             return {}  # nothing can answer: spare the host a forward pass
-        return self._scorer.scores(prompt, activation)
+        return self._scorer.scores(prompt, activation, enough=enough, threshold=self.threshold)
 
     def _choose(self, prompt: str, scores: dict[str, float] | None, best: list[str]) -> tuple[str | None, RouteReason]:
         book = self._codebook
@@ -230,5 +232,4 @@ def make_router(
         raise InvalidInput(f"The router `{name}` needs the sentence encoder. Give encoder.")
     if name == "sentence":
         return Router(SentenceScorer(encoder), settings.sentence)
-    tables = ScopeTables.load(asset("scope_tables.safetensors"))
-    return Router(ScopeScorer(encoder, tables, settings.curve), settings.scope)
+    return Router(ScopeScorer(encoder, ScopeWeights.shipped(), settings.curve), settings.scope)

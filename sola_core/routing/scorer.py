@@ -44,10 +44,18 @@ class Scorer(Protocol):
     def remove(self, edit_id: str) -> None:
         """Let go of the keys of an edit, if there are any."""
 
-    def scores(self, prompt: str, activation: torch.Tensor | None = None) -> dict[str, float] | None:
+    def scores(
+        self,
+        prompt: str,
+        activation: torch.Tensor | None = None,
+        *,
+        enough: int | None = None,
+        threshold: float = 0.0,
+    ) -> dict[str, float] | None:
         """Return the best score over each edit's keys; None when the prompt cannot be represented.
 
-        Edits without any key are absent. `activation`, (dim,), spares a hidden-state scorer its own forward pass.
+        Edits without any key are absent. `activation`, (dim,), spares a hidden-state scorer its own forward pass. With
+        `enough`, a scorer may leave out edits that surely stay below `threshold`, as long as about `enough` remain.
         """
 
     def embed(self, text: str) -> NDArray[np.float32]:

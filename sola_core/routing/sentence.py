@@ -44,7 +44,14 @@ class SentenceScorer:
         """Let go of the keys of an edit."""
         self._table.remove(edit_id)
 
-    def scores(self, prompt: str, activation: torch.Tensor | None = None) -> dict[str, float] | None:
+    def scores(
+        self,
+        prompt: str,
+        activation: torch.Tensor | None = None,
+        *,
+        enough: int | None = None,
+        threshold: float = 0.0,
+    ) -> dict[str, float] | None:
         """Return the best cosine over each edit's keys; None when the prompt cannot be represented."""
         key = self._key(prompt)
         return None if key is None else self._table.scores(key)

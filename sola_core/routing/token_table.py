@@ -1,12 +1,12 @@
-"""Holds keys made of weighted token vectors and finds the best match of every key token among a prompt's tokens.
+"""Holds keys made of weighted token vectors, and says how much of a prompt and of each key finds no match in the other.
 
 Knows nothing of encoders and calibration. All arithmetic is on whole numbers that floats hold exactly (products of
-int8 vectors below 2**24 in float32, weighted sums below 2**53 in float64), so a key's sums depend on that key alone.
+int8 vectors below 2**24 in float32, weighted sums below 2**53 in float64), so a key's sum depends on that key alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,101 +18,112 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ONE = 127  # a unit vector's length in int8 steps
-CHANNELS = 2  # weights per token: as part of the subject, as part of the rest
-SLOT_STEP = 8  # keys with up to 8, 16, 24 ... tokens share an array
-CHUNK = 512  # keys converted to float32 at a time
+SQUARE = ONE * ONE  # the product of two equal unit vectors
+HEAD = 3  # the heaviest tokens of every key, which the bound is made of
+CHUNK = 4096  # keys converted to float32 at a time
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenKey:
-    """A key as the search reads it: one row per token."""
+class WeightedTokens:
+    """A text as the search reads it: one row per token."""
 
     vectors: NDArray[np.int8]  # (n, dim), unit vectors times ONE
-    weights: NDArray[np.uint8]  # (n, CHANNELS)
+    weights: NDArray[np.uint8]  # (n,)
 
     def to_bytes(self) -> bytes:
-        """Return the key as bytes: dim + CHANNELS of them for each token."""
-        return np.concatenate([self.vectors.view(np.uint8), self.weights], axis=1).tobytes()
+        """Return the rows as bytes: dim + 1 of them for each token."""
+        return np.concatenate([self.vectors.view(np.uint8), self.weights[:, None]], axis=1).tobytes()
 
     @classmethod
-    def from_bytes(cls, key: bytes, dim: int) -> TokenKey:
+    def from_bytes(cls, key: bytes, dim: int) -> WeightedTokens:
         """Read a key back; raise LibraryCorrupt when it has the wrong length."""
-        if not key or len(key) % (dim + CHANNELS):
+        if not key or len(key) % (dim + 1):
             raise LibraryCorrupt("A stored routing key has the wrong length. The library is damaged.")
-        rows = np.frombuffer(key, dtype=np.uint8).reshape(-1, dim + CHANNELS)
-        return cls(vectors=rows[:, :dim].copy().view(np.int8), weights=rows[:, dim:].copy())
-
-
-class _Block:
-    """Keys with at most `slots` tokens, padded with zero vectors of zero weight; the capacity doubles."""
-
-    def __init__(self, slots: int, dim: int) -> None:
-        self.owners: list[str] = []
-        self.vectors = np.zeros((slots, 0, dim), dtype=np.int8)  # (slots, capacity, dim)
-        self.weights = np.zeros((CHANNELS, slots, 0), dtype=np.uint8)  # (channels, slots, capacity)
-
-    def append(self, edit_id: str, key: TokenKey) -> None:
-        row, capacity = len(self.owners), self.vectors.shape[1]
-        if row == capacity:
-            more = max(32, capacity)
-            self.vectors = np.pad(self.vectors, ((0, 0), (0, more), (0, 0)))
-            self.weights = np.pad(self.weights, ((0, 0), (0, 0), (0, more)))
-        n = len(key.vectors)
-        self.vectors[:n, row] = key.vectors
-        self.weights[:, :n, row] = key.weights.T
-        self.owners.append(edit_id)
-
-    def remove(self, edit_id: str) -> None:
-        for row in [r for r, owner in enumerate(self.owners) if owner == edit_id][::-1]:
-            last = len(self.owners) - 1
-            self.vectors[:, row], self.weights[:, :, row] = self.vectors[:, last], self.weights[:, :, last]
-            self.vectors[:, last], self.weights[:, :, last] = 0, 0  # nothing of a deleted key stays behind
-            self.owners[row] = self.owners[last]
-            self.owners.pop()
-
-    def sums(self, prompt: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return weighted sums of best matches and of weights, each (CHANNELS, n_keys), for a prompt (m, dim)."""
-        n = len(self.owners)
-        matches, totals = np.empty((CHANNELS, n)), np.empty((CHANNELS, n))
-        for start in range(0, n, CHUNK):
-            part = slice(start, min(start + CHUNK, n))
-            keys = self.vectors[:, part].astype(np.float32)  # (slots, c, dim)
-            weights = self.weights[:, :, part].astype(np.float64)  # (channels, slots, c)
-            products = prompt @ keys.transpose(0, 2, 1)  # (slots, m, c)
-            best = np.maximum(products.max(axis=1), 0.0).astype(np.float64)  # (slots, c)
-            matches[:, part] = (weights * best).sum(axis=1)
-            totals[:, part] = weights.sum(axis=1)
-        return matches, totals
+        rows = np.frombuffer(key, dtype=np.uint8).reshape(-1, dim + 1)
+        return cls(vectors=rows[:, :dim].copy().view(np.int8), weights=rows[:, dim].copy())
 
 
 class TokenTable:
-    """The keys of all edits, in blocks by number of tokens."""
+    """The keys of all edits. Adding and removing one touches no other and takes the same time however many there are."""
 
     def __init__(self, dim: int) -> None:
         self._dim = dim
-        self._blocks: dict[int, _Block] = {}  # slots -> block
+        self._keys: list[WeightedTokens] = []
+        self._owners: list[str] = []
+        self._rows: dict[str, list[int]] = {}  # edit id -> where its keys are
+        self._head = np.zeros((HEAD, 0, dim), dtype=np.int8)  # (HEAD, capacity, dim)
+        self._head_weights = np.zeros((HEAD, 0), dtype=np.uint8)
 
     def add(self, edit_id: str, keys: Sequence[bytes | None]) -> None:
         """Hold the keys of an edit; raise LibraryCorrupt, and hold none, when one cannot be read."""
-        for key in [TokenKey.from_bytes(key, self._dim) for key in keys if key is not None]:
-            slots = -(-len(key.vectors) // SLOT_STEP) * SLOT_STEP
-            if slots not in self._blocks:
-                self._blocks[slots] = _Block(slots, self._dim)
-            self._blocks[slots].append(edit_id, key)
+        for key in [WeightedTokens.from_bytes(key, self._dim) for key in keys if key is not None]:
+            row = len(self._keys)
+            if row == self._head.shape[1]:
+                more = max(64, row)
+                self._head = np.pad(self._head, ((0, 0), (0, more), (0, 0)))
+                self._head_weights = np.pad(self._head_weights, ((0, 0), (0, more)))
+            heaviest = np.argsort(-key.weights.astype(np.int64), kind="stable")[:HEAD]
+            self._head[: len(heaviest), row] = key.vectors[heaviest]
+            self._head_weights[: len(heaviest), row] = key.weights[heaviest]
+            self._keys.append(key)
+            self._owners.append(edit_id)
+            self._rows.setdefault(edit_id, []).append(row)
 
     def remove(self, edit_id: str) -> None:
-        """Let go of the keys of an edit."""
-        for block in self._blocks.values():
-            block.remove(edit_id)
+        """Let go of the keys of an edit; the last keys move into their places."""
+        for row in sorted(self._rows.pop(edit_id, ()), reverse=True):
+            last = len(self._keys) - 1
+            if row != last:
+                self._keys[row], self._owners[row] = self._keys[last], self._owners[last]
+                self._head[:, row], self._head_weights[:, row] = self._head[:, last], self._head_weights[:, last]
+                moved = self._rows[self._owners[row]]
+                moved[moved.index(last)] = row
+            self._head[:, last], self._head_weights[:, last] = 0, 0  # nothing of a deleted key stays behind
+            self._keys.pop()
+            self._owners.pop()
 
-    def matches(self, prompt: NDArray[np.int8]) -> Iterator[tuple[list[str], NDArray[np.float64]]]:
-        """Yield edit ids and their keys' mean best matches, (CHANNELS, n_keys), cosines 0..1; NaN without weight.
+    def missed(self, prompt: WeightedTokens, *, enough: int | None = None, limit: float = np.inf) -> dict[str, int]:
+        """Return for each edit the least that any of its keys misses: the sum over the key's tokens, and over the prompt's,
+        of weight * (SQUARE - best match in the other); 0 when every token finds itself.
 
-        A key token that nothing in the prompt, (m, dim), resembles counts as 0, never less.
+        With `enough`, edits are left out that surely miss more than `limit` and are, by what their heaviest tokens miss, not
+        among the `enough` closest. What is returned for an edit never depends on the others.
         """
-        wide = prompt.astype(np.float32)
-        for block in self._blocks.values():
-            if block.owners:
-                matches, totals = block.sums(wide)
-                with np.errstate(invalid="ignore"):
-                    yield block.owners, matches / (totals * float(ONE * ONE))
+        if not self._keys:
+            return {}
+        wide = prompt.vectors.astype(np.float32)
+        rows = np.arange(len(self._keys)) if enough is None else self._promising(wide, enough, limit)
+        best: dict[str, int] = {}
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start : start + CHUNK]
+            for row, sum_ in zip(part.tolist(), self._sums(wide, prompt.weights, part).tolist(), strict=True):
+                owner = self._owners[row]
+                if sum_ < best.get(owner, sum_ + 1):
+                    best[owner] = sum_
+        return best
+
+    def _promising(self, prompt: NDArray[np.float32], enough: int, limit: float) -> NDArray[np.int64]:
+        """Return the rows whose heaviest tokens alone miss at most `limit`, or are among the `enough` least."""
+        n = len(self._keys)
+        least = np.empty(n)
+        for start in range(0, n, CHUNK):
+            part = slice(start, min(start + CHUNK, n))
+            heads = self._head[:, part].reshape(-1, self._dim).astype(np.float32)
+            match = np.maximum((heads @ prompt.T).max(axis=1), 0.0).reshape(HEAD, -1).astype(np.float64)
+            least[part] = (self._head_weights[:, part] * (SQUARE - match)).sum(axis=0)
+        if n > enough:
+            limit = max(limit, float(np.partition(least, enough - 1)[enough - 1]))
+        return np.flatnonzero(least <= limit)
+
+    def _sums(
+        self, prompt: NDArray[np.float32], weights: NDArray[np.uint8], rows: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        keys = [self._keys[row] for row in rows.tolist()]
+        starts = np.cumsum([0, *(len(key.weights) for key in keys[:-1])])
+        vectors = np.concatenate([key.vectors for key in keys]).astype(np.float32)
+        key_weights = np.concatenate([key.weights for key in keys]).astype(np.float64)
+        matches = np.maximum(vectors @ prompt.T, 0.0)  # (all key tokens, m)
+        of_keys = np.add.reduceat(key_weights * (SQUARE - matches.max(axis=1).astype(np.float64)), starts)
+        in_keys = np.maximum.reduceat(matches, starts, axis=0).astype(np.float64)  # (keys, m)
+        of_prompt = (SQUARE - in_keys) @ weights.astype(np.float64)
+        return (of_keys + of_prompt).astype(np.int64)

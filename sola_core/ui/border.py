@@ -77,7 +77,7 @@ def kept(registry: WorkspaceRegistry, token: object, router: str | None = None) 
     old = known.get("token")
     return {
         "token": str(old) if registry.is_minted(old) else registry.mint(),
-        "router": router or registry.visitor("any", None, known.get("router")).router,
+        "router": router or registry.wish(known.get("router")),
     }
 
 

@@ -1,0 +1,118 @@
+"""All that can be asked of an editor: answers by themselves and in batches, logits, and how likely given texts are.
+
+Knows the host and the routed library; teaches nothing and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from sola_core.answering import BASE, AnswerStream, OnAnswers, Plan, answer_of, generate_rows
+from sola_core.editors.base import Editor
+from sola_core.host.model import HostModel
+from sola_core.host.scoring import TargetScore, score_targets, score_text
+from sola_core.host.stream import Generation
+from sola_core.records import Answer
+from sola_core.routed import RoutedEdits
+from sola_core.text import checked_prompt
+
+
+class Asking:
+    """The half of an editor that answers."""
+
+    def __init__(self, host: HostModel, method: Editor, routed: RoutedEdits) -> None:
+        self.host, self.method, self._routed = host, method, routed
+
+    def answer(self, prompt: str, max_new_tokens: int = 48) -> Answer:
+        """Answer with the edit that the router chooses, or with the untouched model."""
+        return self.stream(prompt, max_new_tokens).drain()
+
+    def base_answer(self, prompt: str, max_new_tokens: int = 48) -> Answer:
+        """Answer with the untouched model."""
+        return self.base_stream(prompt, max_new_tokens).drain()
+
+    def answer_many(
+        self, prompts: Sequence[str], max_new_tokens: int = 48, on_progress: OnAnswers | None = None
+    ) -> list[Answer]:
+        """Answer many prompts in batches, each with its own route, decided before it runs; the texts of `answer`.
+
+        Tokens equal those of `answer` in float32, near-ties aside. `on_progress(done, total)` may raise to cancel.
+        """
+        show = on_progress or (lambda done, total: None)
+        chosen = []
+        for prompt in prompts:
+            show(0, len(prompts))
+            chosen.append(self._routed.chosen(prompt))
+        adapters = [adapter for _, adapter in chosen]
+        made = generate_rows(self.host, self.method.row_modules, prompts, adapters, max_new_tokens, on_progress)
+        return [answer_of(generation, route) for generation, (route, _) in zip(made, chosen, strict=True)]
+
+    def base_answer_many(
+        self, prompts: Sequence[str], max_new_tokens: int = 48, on_progress: OnAnswers | None = None
+    ) -> list[Answer]:
+        """Answer many prompts in batches with the untouched model."""
+        adapters: list[Mapping[str, Tensor]] = [{}] * len(prompts)
+        made = generate_rows(self.host, self.method.row_modules, prompts, adapters, max_new_tokens, on_progress)
+        return [answer_of(generation, BASE) for generation in made]
+
+    def stream(self, prompt: str, max_new_tokens: int = 48, *, ignore_end: bool = False) -> AnswerStream:
+        """Return an iterator over the pieces of an answer; its route is decided once and holds to the end."""
+        request = self._routed.plan(prompt)
+        tokens = self.host.stream(
+            prompt, max_new_tokens=max_new_tokens, intervention=request.intervention, ignore_end=ignore_end
+        )
+        return AnswerStream(tokens, request)
+
+    def base_stream(self, prompt: str, max_new_tokens: int = 48, *, ignore_end: bool = False) -> AnswerStream:
+        """Return an iterator over the pieces of the untouched model's answer."""
+        checked_prompt(prompt)
+        tokens = self.host.stream(prompt, max_new_tokens=max_new_tokens, ignore_end=ignore_end)
+        return AnswerStream(tokens, Plan(BASE, None))
+
+    def next_token_logits(self, prompt: str) -> Tensor:
+        """Return the float32 logits, (vocab,), of the first token, with the routed edit applied."""
+        return self.host.next_token_logits(prompt, self._routed.plan(prompt).intervention)
+
+    def generation_logits(self, prompt: str, steps: int = 16) -> Tensor:
+        """Return the float32 logits of the first greedy steps, (at most `steps`, vocab), with the routed edit applied."""
+        return self.host.generation_logits(prompt, steps, self._routed.plan(prompt).intervention)
+
+    def base_generation_logits(self, prompt: str, steps: int = 16) -> Tensor:
+        """Return the same of the untouched model."""
+        return self.host.generation_logits(checked_prompt(prompt), steps)
+
+    def target_scores(self, prompt: str, targets: Sequence[str]) -> tuple[TargetScore, ...]:
+        """Return how likely each target is as the answer, teacher-forced, with the edit that `answer` would route to."""
+        return score_targets(self.host, prompt, targets, self._routed.plan(prompt).intervention)
+
+    def base_target_scores(self, prompt: str, targets: Sequence[str]) -> tuple[TargetScore, ...]:
+        """Return the same of the untouched model."""
+        return score_targets(self.host, checked_prompt(prompt), targets)
+
+    def text_score(self, text: str) -> TargetScore:
+        """Return how likely a running text is, with the edit that the router chooses for it as for a question."""
+        edit_id = self._routed.route(text).edit_id
+        return score_text(self.host, text, None if edit_id is None else self._routed.intervention(edit_id))
+
+    def base_text_score(self, text: str) -> TargetScore:
+        """Return the same of the untouched model."""
+        return score_text(self.host, checked_prompt(text))
+
+    def forced_answer(self, edit_id: str, prompt: str, max_new_tokens: int = 48) -> Generation:
+        """Answer with this edit, on or off, whatever the router would choose; raise UnknownEdit for an unknown id."""
+        forced = self._routed.intervention(edit_id)
+        return self.host.generate(checked_prompt(prompt), max_new_tokens=max_new_tokens, intervention=forced)
+
+    def forced_answer_many(
+        self,
+        edit_ids: Sequence[str],
+        prompts: Sequence[str],
+        max_new_tokens: int = 48,
+        on_progress: OnAnswers | None = None,
+    ) -> list[Generation]:
+        """Answer each prompt with the edit beside it, as `forced_answer` does, in batches."""
+        read = {edit_id: self._routed.adapter(edit_id) for edit_id in dict.fromkeys(edit_ids)}
+        adapters = [read[edit_id] for edit_id in edit_ids]
+        return generate_rows(self.host, self.method.row_modules, prompts, adapters, max_new_tokens, on_progress)
