@@ -320,6 +320,8 @@ def test_the_page_fits_its_window(come: Come, width: int, scheme: str) -> None:
         box = page.locator(name).bounding_box()
         assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
     expect(page.locator("#routers-chart .main-svg").first).to_be_visible()
+    visit.ask(PROMPT)  # a picture that is drawn again must not come out wider
+    expect(page.locator("#routers-chart .main-svg").first).to_be_visible()
     for chart in ("#loss-chart", "#why-chart", "#routers-chart", "#map-chart"):
         box = page.locator(f"{chart} .main-svg").first.bounding_box()
         assert box is not None and box["width"] > 200 and box["height"] > 80

@@ -66,15 +66,13 @@ def why_figure(why: Why) -> go.Figure:
         sign = "◆ " if row.answers else ("✕ " if not row.enabled else "")
         words = f"{sign}<b>{row.number}</b>  {plain(row.prompt, 38)}"
         figure.add_annotation(x=lowest, y=place + 0.36, text=words, xanchor="left", showarrow=False, font={"size": 12})
-        figure.add_annotation(
-            x=max(row.score, 0.0), y=place, text=f"{row.score:.2f}", xanchor="left", xshift=5, showarrow=False
-        )
+        figure.add_annotation(x=1.0, xref="paper", y=place, text=f"{row.score:.2f}", xanchor="right", showarrow=False)
     figure.add_vline(x=why.threshold, layer="below", line={"color": AMBER, "width": 2, "dash": "dash"})
     figure.add_annotation(
         x=why.threshold, y=1.0, yref="paper", yshift=14, text=f"threshold {why.threshold:.2f}", showarrow=False,
         font={"color": AMBER, "size": 12},
     )  # fmt: skip
-    figure.update_xaxes(title=why.score_name, range=[lowest, highest * 1.1])
+    figure.update_xaxes(title=why.score_name, range=[lowest, highest * 1.18])
     figure.update_yaxes(visible=False, range=[-0.6, len(rows) - 0.2])
     return figure
 
