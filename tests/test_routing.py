@@ -315,6 +315,14 @@ def test_what_the_search_leaves_out_could_not_have_answered(encoder: TextEncoder
     assert left_out > 0
 
 
+def test_few_edits_all_have_a_score_however_far_they_are(encoder: TextEncoder) -> None:
+    router = make_router("scope", encoder=encoder, read_state=None, host_fingerprint="")
+    teach(router, "france", "What is the capital of France?")
+    router.threshold = 1.0
+    route = router.route("1984 a a a")
+    assert (route.not_scored, len(route.candidates), route.reason) == (0, 1, "below")
+
+
 def test_an_encoder_that_the_weights_do_not_fit_is_refused() -> None:
     with pytest.raises(HostError, match="do not fit"):
         make_router("scope", encoder=tiny_encoder(dim=32), read_state=None, host_fingerprint="")

@@ -86,13 +86,14 @@ class TokenTable:
         """Return for each edit the least that any of its keys misses: the sum over the key's tokens, and over the prompt's,
         of weight * (SQUARE - best match in the other); 0 when every token finds itself.
 
-        With `enough`, edits are left out that surely miss more than `limit` and are, by what their heaviest tokens miss, not
-        among the `enough` closest. What is returned for an edit never depends on the others.
+        With `enough`, where there are more keys, edits are left out that surely miss more than `limit` and are, by what their
+        heaviest tokens miss, not among the `enough` closest. What is returned for an edit never depends on the others.
         """
         if not self._keys:
             return {}
         wide = prompt.vectors.astype(np.float32)
-        rows = np.arange(len(self._keys)) if enough is None else self._promising(wide, enough, limit)
+        everything = enough is None or len(self._keys) <= enough
+        rows = np.arange(len(self._keys)) if everything else self._promising(wide, enough or 0, limit)
         best: dict[str, int] = {}
         for start in range(0, len(rows), CHUNK):
             part = rows[start : start + CHUNK]
@@ -111,9 +112,7 @@ class TokenTable:
             heads = self._head[:, part].reshape(-1, self._dim).astype(np.float32)
             match = np.maximum((heads @ prompt.T).max(axis=1), 0.0).reshape(HEAD, -1).astype(np.float64)
             least[part] = (self._head_weights[:, part] * (SQUARE - match)).sum(axis=0)
-        if n > enough:
-            limit = max(limit, float(np.partition(least, enough - 1)[enough - 1]))
-        return np.flatnonzero(least <= limit)
+        return np.flatnonzero(least <= max(limit, float(np.partition(least, enough - 1)[enough - 1])))
 
     def _sums(
         self, prompt: NDArray[np.float32], weights: NDArray[np.uint8], rows: NDArray[np.int64]
