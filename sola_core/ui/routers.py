@@ -135,14 +135,14 @@ class RouterHandlers:
         table = [
             (
                 f"{row.router}, used" if row.used else row.router,
-                f"{row.number}: {present.one_line(row.prompt)}" if row.number else "none",
+                row.decision,
                 "none" if row.score is None else f"{row.score:.3f}",
                 f"{row.threshold:.3f}",
-                row.decision,
+                f"{row.number}: {present.one_line(row.prompt)}" if row.number else "none",
             )
             for row in rows
         ]
-        head = ("Router", "Its best edit", "Score", "Threshold", "Decision")
+        head = ("Router", "Decision", "Score", "Threshold", "Its best edit")
         words = markup.note(explain.agreement(rows, changed))
         drawn = any(row.number for row in rows)
         chart = gr.update(value=shown(routers_figure(rows)) if drawn else None, visible=seen(drawn))
