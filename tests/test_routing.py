@@ -462,11 +462,19 @@ def test_the_scope_router_tells_rephrasings_from_neighbours(minilm: TextEncoder)
     router = make_router("scope", encoder=minilm, read_state=None, host_fingerprint="")
     teach(router, "france", "What is the capital of France?")
     teach(router, "author", "Who wrote The Old Man and the Sea?")
-    for text in ("what's the capital city of france?", "What is France's capital?"):
-        assert router.route(text).edit_id == "france"
-    assert router.route("Who is the author of The Old Man and the Sea?").edit_id == "author"
-    for text in ("What is the capital of Spain?", "How do I boil an egg?", "Who wrote Moby-Dick?"):
-        assert router.route(text).kind == "base"
+    teach(router, "mother", "Who is the mother of Danielle Darrieux?")
+    asked = {
+        "france": ("what's the capital city of france?", "What is France's capital?"),
+        "author": ("Who was it that wrote The Old Man and the Sea?", "Old Man and the Sea, who wrote it?"),
+        "mother": ("Danielle Darrieux's mom is", "The party was a success. Who's Danielle Darrieux's mother?"),
+        None: (
+            *("What is the capital of Spain?", "How do I boil an egg?", "Who wrote Moby-Dick?"),
+            *("Danielle Darrieux's father is", "Where was Danielle Darrieux born?", "What is the currency of France?"),
+        ),
+    }
+    for edit_id, prompts in asked.items():
+        for prompt in prompts:
+            assert router.route(prompt).edit_id == edit_id, prompt
 
 
 @pytest.mark.model
