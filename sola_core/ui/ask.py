@@ -99,13 +99,21 @@ class AskHandlers:
         with self._registry.visit(visitor) as workspace:
             numbers = workspace.numbers()
             rounds = workspace.ask(text)
+            answers: Shown = ()
+            first: Shown = ()
             try:
-                for count, both in enumerate(rounds):
+                for both in rounds:
                     who = present.who_answered(both.route, numbers)
-                    first = self._first(workspace, both) if count == 0 else (gr.skip(),) * (2 + FOLLOWING)
-                    yield (*self._texts(both, who), markup.note(present.comparison(both)), *first)
+                    answers = (*self._texts(both, who), markup.note(present.comparison(both)))
+                    if first:
+                        yield (*answers, *(gr.skip(),) * len(first))
+                    else:
+                        first = self._first(workspace, both)
+                        yield (*answers, *first)
             finally:
                 rounds.close()
+            # Again: of messages that arrive together Gradio's page may only see what the last one says of a component.
+            yield (*answers, *first)
 
     def ended(self) -> object:
         """Put the stop button to rest."""
