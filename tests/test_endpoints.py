@@ -20,8 +20,9 @@ from gradio_client.exceptions import AppError
 from sola_core.errors import InvalidInput
 from sola_core.registry import WorkspaceRegistry
 from sola_core.ui import border
-from sola_core.ui.ask import FOLLOWING, AskHandlers
+from sola_core.ui.ask import FOLLOWING, WHY_PARTS, AskHandlers
 from sola_core.ui.build import build, launch
+from sola_core.ui.explain import Why
 from sola_core.workspace import Limits
 from tests.serving import Served, served
 
@@ -336,10 +337,10 @@ def test_no_component_waits_to_be_mounted_until_it_is_shown(server: Served) -> N
     assert components and not waiting  # an update that comes while Gradio mounts a component can be lost
 
 
-def test_the_last_message_of_an_answer_says_again_why(server: Served) -> None:
-    registry, question = server.studio.registry, "where is the river?"
-    handlers = AskHandlers(server.studio)
-    messages = list(handlers.ask(question, border.kept(registry, None), None))  # type: ignore[arg-type]
-    told = [message[-FOLLOWING:] for message in messages]
-    assert len(messages) > 3 and told[1] == told[-1] != told[2]
-    assert messages[-1][:5] == messages[-2][:5]
+def test_why_is_told_again_when_the_answers_have_ended(server: Served) -> None:
+    registry, handlers = server.studio.registry, AskHandlers(server.studio)
+    messages = list(handlers.ask("where is the river?", border.kept(registry, None), None))  # type: ignore[arg-type]
+    first = messages[1]
+    told, shown = first[6], first[-FOLLOWING:][:WHY_PARTS]
+    assert isinstance(told, Why) and handlers.why_again(told) == shown
+    assert handlers.why_again(None) == (gr.skip(),) * WHY_PARTS

@@ -15,6 +15,7 @@ from sola_core.records import EditRequest, Route
 from sola_core.studio import Studio, fact_for
 from sola_core.text import checked_prompt
 from sola_core.ui import border, explain, markup, present, texts
+from sola_core.ui.explain import Why
 from sola_core.ui.routers import Decided, waiting
 from sola_core.ui.visible import HIDDEN, seen
 from sola_core.ui.why import show_why
@@ -22,8 +23,9 @@ from sola_core.workspace import AskedQuestion, Workspace
 
 Shown = tuple[
     object, ...
-]  # base text, base badge, edited text, edited badge, comparison, asked, stop button, why panel, routers panel
-FOLLOWING = 5 + 6  # components of the why panel and of the routers panel
+]  # base text, base badge, edited text, edited badge, comparison, asked, why, stop button, why panel, routers panel
+WHY_PARTS = 5  # components of the why panel
+FOLLOWING = WHY_PARTS + 6  # ... and of the routers panel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ class AskPanel:
     stop: gr.Button
     suggestions: tuple[gr.Button, ...]
     suggested: gr.State  # the three questions behind them
+    told: gr.State  # Why, to be shown again when the answers have ended
     asked: gr.State  # AskedQuestion, for a visitor who has no workspace to remember it
     shown: list[gr.components.Component]
 
@@ -73,15 +76,16 @@ def ask_panel() -> AskPanel:
             )
             edited_badge = gr.HTML(elem_id="edited-badge")
     compared = gr.HTML(elem_id="compared")
-    asked, suggested = gr.State(None), gr.State(("", "", ""))
+    asked, told, suggested = gr.State(None), gr.State(None), gr.State(("", "", ""))
     return AskPanel(
         question=question,
         ask=ask,
         stop=stop,
         suggestions=suggestions,
         suggested=suggested,
+        told=told,
         asked=asked,
-        shown=[base, base_badge, edited, edited_badge, compared, asked, stop],
+        shown=[base, base_badge, edited, edited_badge, compared, asked, told, stop],
     )
 
 
@@ -95,7 +99,7 @@ class AskHandlers:
         """Stream both answers; who answered and why is known with the first piece."""
         visitor = border.visitor(self._registry, request, token)
         text = checked_prompt(border.text_field(question, "question"))
-        yield "", "", "", "", "", gr.skip(), gr.update(interactive=True), *(gr.skip(),) * FOLLOWING
+        yield "", "", "", "", "", gr.skip(), gr.skip(), gr.update(interactive=True), *(gr.skip(),) * FOLLOWING
         with self._registry.visit(visitor) as workspace:
             numbers = workspace.numbers()
             rounds = workspace.ask(text)
@@ -112,12 +116,17 @@ class AskHandlers:
                         yield (*answers, *first)
             finally:
                 rounds.close()
-            # Again: of messages that arrive together Gradio's page may only see what the last one says of a component.
-            yield (*answers, *first)
 
     def ended(self) -> object:
         """Put the stop button to rest."""
         return gr.update(interactive=False)
+
+    def why_again(self, told: object) -> tuple[object, ...]:
+        """Return once more what the panel that says why shows.
+
+        Of streamed messages that arrive together the page may only see what the last one says of a component.
+        """
+        return show_why(told) if isinstance(told, Why) else (gr.skip(),) * WHY_PARTS
 
     def unfinished(self) -> str:
         """Say that the answers were stopped or failed."""
@@ -151,7 +160,7 @@ class AskHandlers:
     def _first(self, workspace: Workspace, both: SideBySide) -> Shown:
         why = explain.why(both.question, both.route, workspace.edits, workspace.numbers())
         asked = AskedQuestion(number=1, text=both.question, edit_id=both.route.edit_id)
-        return asked, gr.skip(), *show_why(why), *waiting(Decided(question=both.question, route=both.route))
+        return asked, why, gr.skip(), *show_why(why), *waiting(Decided(question=both.question, route=both.route))
 
     def _texts(self, both: SideBySide, who: str) -> tuple[str, str, str, str]:
         base_badge = markup.badge("The model as it was trained", "base")

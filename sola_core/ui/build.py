@@ -191,6 +191,7 @@ class _Wires:
             [*panel.shown, *self.why, *self.routers.shown],
         )  # fmt: skip
         _quick(run.then, act.ended, None, [panel.stop])
+        _quick(run.then, act.why_again, [panel.told], self.why)
         _quick(run.failure, act.unfinished, None, [panel.shown[4]])
         decided, known = self.routers.decided, self.routers.shown
         self._model(run.success, self.routing.compare_soon, [decided, self.token], known, trigger_mode="multiple")
