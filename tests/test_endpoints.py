@@ -344,3 +344,10 @@ def test_why_is_told_again_when_the_answers_have_ended(server: Served) -> None:
     told, shown = first[6], first[-FOLLOWING:][:WHY_PARTS]
     assert isinstance(told, Why) and handlers.why_again(told) == shown
     assert handlers.why_again(None) == (gr.skip(),) * WHY_PARTS
+
+
+def test_the_event_that_tells_why_again_is_not_streamed(server: Served) -> None:
+    config = build(server.studio).config
+    (chart,) = (one["id"] for one in config["components"] if one["props"].get("elem_id") == "why-chart")
+    filling = [event["types"]["generator"] for event in config["dependencies"] if chart in event["outputs"]]
+    assert sorted(filling) == [False, True]

@@ -108,11 +108,16 @@ def relation_named(wording: str) -> str | None:
 
 def surely_differ(first: str, second: str) -> bool:
     """Return whether two wordings ask for different things, by their words: both are known, and of different fields."""
-    a, b = relation_named(first), relation_named(second)
-    return a is not None and b is not None and a.split(".")[0] != b.split(".")[0]
+    a, b = _field(first), _field(second)
+    return a is not None and b is not None and a != b
 
 
 def may_agree(first: str, second: str) -> bool:
     """Return whether two wordings ask, by their words, for things of one field."""
-    a, b = relation_named(first), relation_named(second)
-    return a is not None and b is not None and a.split(".")[0] == b.split(".")[0]
+    field = _field(first)
+    return field is not None and field == _field(second)
+
+
+def _field(wording: str) -> str | None:
+    name = relation_named(wording)
+    return None if name is None else name.split(".")[0]

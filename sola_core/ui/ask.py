@@ -103,17 +103,11 @@ class AskHandlers:
         with self._registry.visit(visitor) as workspace:
             numbers = workspace.numbers()
             rounds = workspace.ask(text)
-            answers: Shown = ()
-            first: Shown = ()
             try:
-                for both in rounds:
+                for count, both in enumerate(rounds):
                     who = present.who_answered(both.route, numbers)
-                    answers = (*self._texts(both, who), markup.note(present.comparison(both)))
-                    if first:
-                        yield (*answers, *(gr.skip(),) * len(first))
-                    else:
-                        first = self._first(workspace, both)
-                        yield (*answers, *first)
+                    first = self._first(workspace, both) if count == 0 else (gr.skip(),) * (3 + FOLLOWING)
+                    yield (*self._texts(both, who), markup.note(present.comparison(both)), *first)
             finally:
                 rounds.close()
 
@@ -124,7 +118,8 @@ class AskHandlers:
     def why_again(self, told: object) -> tuple[object, ...]:
         """Return once more what the panel that says why shows.
 
-        Of streamed messages that arrive together the page may only see what the last one says of a component.
+        Gradio's page applies a streamed message to the one before it, in place: of several that arrive together only the
+        last one's updates of a component are seen, and the later ones here have none.
         """
         return show_why(told) if isinstance(told, Why) else (gr.skip(),) * WHY_PARTS
 
