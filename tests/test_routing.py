@@ -17,6 +17,7 @@ import torch
 from sola_core.errors import HostCorrupt, HostError, InvalidInput, LibraryCorrupt, UnknownEdit
 from sola_core.records import KeyText
 from sola_core.resources import asset
+from sola_core.routing import token_table
 from sola_core.routing.codebook import Codebook
 from sola_core.routing.encoders import TextEncoder
 from sola_core.routing.router import ROUTERS, Router, RouterSettings, make_router
@@ -295,12 +296,20 @@ def test_sentences_before_the_last_are_told_apart(encoder: TextEncoder) -> None:
     assert early("who is J. R. Zephyr the river") == early("who wrote it?") == early("who wrote. ") == ""
 
 
-def test_what_the_search_leaves_out_could_not_have_answered(encoder: TextEncoder) -> None:
+MANY = [
+    f"What is the {word} of {name}?"
+    for word in ("capital", "river", "city", "company", "product", "mother")
+    for name in ("France", "Spain", "Peru", "Kenya", "Danielle", "Darrieux", "Unifirst", "Zephyr", "Quartz")
+]
+
+
+def test_what_the_search_leaves_out_could_not_have_answered(
+    encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_table, "SMALL", 0)
     router = make_router("scope", encoder=encoder, read_state=None, host_fingerprint="")
-    words = ("capital", "river", "city", "company", "product", "mother")
-    names = ("France", "Spain", "Peru", "Kenya", "Danielle", "Darrieux", "Unifirst", "Zephyr", "Quartz")
-    for number, (word, name) in enumerate((w, n) for w in words for n in names):
-        teach(router, f"e{number}", f"What is the {word} of {name}?")
+    for number, question in enumerate(MANY):
+        teach(router, f"e{number}", question)
     left_out = 0
     for prompt in ("What was the river of Peru", "who wrote by Zephyr", "the company is the city of Kenya", "1984"):
         everything = router.scores(prompt)
@@ -315,12 +324,14 @@ def test_what_the_search_leaves_out_could_not_have_answered(encoder: TextEncoder
     assert left_out > 0
 
 
-def test_few_edits_all_have_a_score_however_far_they_are(encoder: TextEncoder) -> None:
+@pytest.mark.parametrize("stored", [1, 40])
+def test_few_edits_all_have_a_score_however_far_they_are(encoder: TextEncoder, stored: int) -> None:
     router = make_router("scope", encoder=encoder, read_state=None, host_fingerprint="")
-    teach(router, "france", "What is the capital of France?")
+    for number, question in enumerate(MANY[:stored]):
+        teach(router, f"e{number}", question)
     router.threshold = 1.0
     route = router.route("1984 a a a")
-    assert (route.not_scored, len(route.candidates), route.reason) == (0, 1, "below")
+    assert (route.not_scored, len(route.candidates), route.reason) == (0, min(stored, 32), "below")
 
 
 def test_an_encoder_that_the_weights_do_not_fit_is_refused() -> None:

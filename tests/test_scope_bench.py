@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,14 @@ import torch
 from sola_core.errors import InvalidInput
 from sola_core.evaluation.calibrate import (
     CalibrationSet,
+    Figures,
     HostState,
     calibrate,
     choose_threshold,
+    errors,
     fit_curve,
     hidden_threshold,
+    shortfall,
 )
 from sola_core.evaluation.datasets import Probe, Row, distinct_subjects, read_rows
 from sola_core.evaluation.scope import ScopeCase, scope_benchmark, scope_figures
@@ -245,11 +248,18 @@ def case(positive: bool, score: float, kind: str = "rephrase") -> ScopeCase:
     )
 
 
-def test_the_chosen_threshold_separates_what_can_be_separated() -> None:
+@pytest.mark.parametrize("loss", [shortfall, errors])
+def test_the_chosen_threshold_separates_what_can_be_separated(loss: Callable[[Figures], float]) -> None:
     cases = [case(True, 0.8 + i / 1000) for i in range(100)] + [case(False, i / 250) for i in range(100)]
-    threshold = choose_threshold({"zsre": cases})
-    figures = scope_figures(cases, threshold)
+    figures = scope_figures(cases, choose_threshold({"zsre": cases}, loss))
     assert figures["recall"] >= 0.99 and figures["false_fire"] == 0.0
+
+
+def test_errors_are_weighed_alike_where_the_aims_are_out_of_reach() -> None:
+    near = [case(True, 0.5 + i / 1000) for i in range(100)] + [case(False, 0.41 + i / 1000) for i in range(100)]
+    chosen = choose_threshold({"wiki_aliases": near}, errors)
+    assert 0.49 < chosen < 0.52  # in the middle of what cannot be separated
+    assert choose_threshold({"wiki_aliases": near}, shortfall) > 0.505  # few false fires first
 
 
 def test_the_fitted_curve_gives_one_half_midway() -> None:

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 
 from sola_core.evaluation.scope_batches import Batch, BatchSource
-from sola_core.evaluation.scope_data import Alias, Relation, TrainingData, held_out_relation, part_of, wording
-from sola_core.evaluation.scope_relations import may_agree, relation_named, surely_differ
+from sola_core.evaluation.scope_data import (
+    SLOT,
+    Alias,
+    Relation,
+    TrainingData,
+    held_out_relation,
+    own_relations,
+    part_of,
+    wording,
+)
+from sola_core.evaluation.scope_relations import may_agree, relation_named, surely_agree, surely_differ
 from sola_core.evaluation.scope_training import ScopeTraining, fit
+from sola_core.evaluation.scope_wordings import WORDINGS
 from sola_core.records import KeyText
 from sola_core.routing.encoders import TextEncoder
 from sola_core.routing.router import Router
 from sola_core.routing.scope import ScopeCurve, ScopeScorer, ScopeWeights
 from tests.tiny_encoder import tiny_encoder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 NAMES = ("France", "Spain", "Peru", "Kenya", "Zephyr", "Quartz", "Danielle", "Darrieux", "Unifirst")
 
@@ -35,6 +49,7 @@ DATA = TrainingData(
         relation(3, "questions", "Who made the product by {}?", "by who was {} made"),
         relation(4, "plain", "The company of {} is", "{} company"),
         relation(5, "facts", "{} was born in the city", "the city where {} was born"),
+        relation(6, "own", "Who was the mother of {}?", "{}'s mother is"),
     ),
     aliases=(Alias(wording="The company of {} is", subject="Peru", other="the Peru river"),),
     names=tuple((name, f"{name} city") for name in NAMES),
@@ -46,8 +61,13 @@ DATA = TrainingData(
 )
 
 
+def letters(text: str) -> NDArray[np.float32]:
+    counts = np.array([1.0, *(text.count(chr(97 + i)) for i in range(26))], dtype=np.float32)
+    return counts / np.linalg.norm(counts)
+
+
 def batches(seed: int, count: int) -> list[Batch]:
-    source = BatchSource(DATA, lambda a, b: float(len(set(a) & set(b)) / 30), seed)
+    source = BatchSource(DATA, letters, seed)
     return [source.batch() for _ in range(count)]
 
 
@@ -67,7 +87,8 @@ def test_pairs_are_the_same_only_with_one_entity_and_one_relation() -> None:
                 if i == j:
                     assert label == -1
                 elif label == 1:
-                    assert (first.entity, first.relation) == (second.entity, second.relation)
+                    agree = surely_agree(first.wording, second.wording)
+                    assert first.entity == second.entity and (first.relation == second.relation or agree)
                 elif first.entity == second.entity and first.wording == second.wording and first.relation is not None:
                     pytest.fail("one thing asked twice was called two")
     assert seen == {-1, 0, 1}
@@ -75,7 +96,7 @@ def test_pairs_are_the_same_only_with_one_entity_and_one_relation() -> None:
 
 def test_names_that_nothing_tells_apart_are_not_trained_on() -> None:
     data = replace(DATA, aliases=(*DATA.aliases, Alias(wording="{} company", subject="Peru", other="Zephyr")))
-    source = BatchSource(data, lambda a, b: 0.0, 0)
+    source = BatchSource(data, lambda text: letters("" if text == "Zephyr" else f"{text}xxxxxxxxxxxxxxx"), 0)
     texts = [p.text.casefold() for _ in range(20) for p in source.batch().prompts if p.entity == "peru"]
     assert texts and not any("zephyr" in text for text in texts)
 
@@ -112,6 +133,26 @@ def test_words_tell_relations_apart_that_sound_alike(first: str, second: str, di
     assert surely_differ(first, second) is surely_differ(second, first) is differ
     assert not (may_agree(first, second) and differ)
     assert relation_named("{} is") is None
+
+
+def test_our_own_wordings_of_one_thing_do_not_differ_by_their_words_and_ask_for_nothing_held_out() -> None:
+    for group in (group for groups in WORDINGS.values() for group in groups):
+        assert len(set(group)) == len(group) >= 3
+        for text in group:
+            assert text.count(SLOT) == 1 and not held_out_relation(text, None)
+            assert [other for other in group if surely_differ(text, other)] == []
+
+
+def test_our_own_relations_take_the_records_wordings_that_surely_ask_the_same() -> None:
+    (mother,) = (r for r in own_relations(DATA.relations) if "Who gave birth to {}?" in r.wordings)
+    assert "what mother was born {}" in mother.wordings and "The company of {} is" not in mother.wordings
+    assert ("Who gave birth to {}?", "what mother was born {}") in mother.linked and mother.subjects == NAMES
+    assert not [r for r in own_relations(()) if not r.subjects]  # nobody to ask about: no relation
+
+
+def test_only_a_name_without_a_second_reading_makes_wordings_agree() -> None:
+    assert surely_agree("Who is the mother of {}?", "{}'s mother is") and not surely_agree("{} is", "{} is")
+    assert not surely_agree("Which country is {} from?", "The nationality of {} is")
 
 
 def test_a_subject_stays_in_its_part_and_held_out_relations_are_known_by_their_words() -> None:

@@ -37,6 +37,7 @@ AIMS = {  # recall that is wanted, and false fires that are borne
     "zsre_knowedit": (0.94, 0.01),
     "wiki_aliases": (0.80, 0.03),
 }
+Figures = dict[str, dict[str, float]]  # by set, as `scope_figures` names them
 FIRE_COST = 3.0  # a false fire counts as so many missed
 RIDGE = 1e-3  # keeps the curve finite where the sets separate perfectly
 HIDDEN_EDITS, HIDDEN_QUESTIONS, HIDDEN_FIRES = 100, 300, 0.01
@@ -77,7 +78,7 @@ def calibrate(
     cases = _cases(lambda: ScopeScorer(known, replace(weights, encoder=""), draft), sets)
     chosen = {name: [c for c in part if c.part == "calibration"] for name, part in cases.items()}
     curve = fit_curve([[c.case for c in part] for part in chosen.values()])
-    at = choose_threshold({name: [c.case for c in part] for name, part in chosen.items()})
+    at = choose_threshold({name: [c.case for c in part] for name, part in chosen.items()}, shortfall)
     written: dict[str, object] = {
         "scope": {
             "threshold": round(curve.probability(_logit(at)), 6),
@@ -88,7 +89,7 @@ def calibrate(
     logger.info("sentence")
     remembering = _Remembering(encoder)
     cases = _cases(lambda: SentenceScorer(remembering), sets)
-    cosine = choose_threshold({n: [c.case for c in p if c.part == "calibration"] for n, p in cases.items()})
+    cosine = choose_threshold({n: [c.case for c in p if c.part == "calibration"] for n, p in cases.items()}, errors)
     written["sentence"] = {"threshold": round(cosine, 4), "measured": _measured(cases, cosine)}
     written["hidden"] = _hidden(out / "routers.json", host, sets)
     (out / "routers.json").write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
@@ -138,21 +139,27 @@ def fit_curve(sets: Sequence[Sequence[ScopeCase]]) -> ScopeCurve:
     return ScopeCurve(slope=round(float(beta[0]), 6), bias=round(float(beta[1]), 6))
 
 
-def choose_threshold(cases: dict[str, list[ScopeCase]]) -> float:
-    """Return the threshold that falls least short of AIMS over all sets; of several, the middle one."""
+def choose_threshold(cases: dict[str, list[ScopeCase]], loss: Callable[[Figures], float]) -> float:
+    """Return the threshold with the least loss of the sets' figures; of several, the middle one."""
     scores = [c.best_score for part in cases.values() for c in part if math.isfinite(c.best_score)]
     steps = np.unique(np.quantile(scores, np.linspace(0, 1, 800)))
-    short = np.array([_shortfall({n: scope_figures(p, float(t)) for n, p in cases.items()}) for t in steps])
-    best = np.flatnonzero(short <= short.min() + 1e-12)
+    losses = np.array([loss({n: scope_figures(p, float(t)) for n, p in cases.items()}) for t in steps])
+    best = np.flatnonzero(losses <= losses.min() + 1e-12)
     return float(steps[best[len(best) // 2]])
 
 
-def _shortfall(figures: dict[str, dict[str, float]]) -> float:
+def shortfall(figures: Figures) -> float:
+    """Return by how much figures fall short of AIMS, summed over the sets."""
     total = 0.0
     for name, found in figures.items():
         recall, fires = AIMS[name]
         total += max(0.0, recall - _recall(found)) + FIRE_COST * max(0.0, found.get("false_fire", 0.0) - fires)
     return total
+
+
+def errors(figures: Figures) -> float:
+    """Return the shares of missed and of false fires, summed over the sets: for a router far from AIMS."""
+    return sum(1.0 - _recall(found) + found.get("false_fire", 0.0) for found in figures.values())
 
 
 def hidden_threshold(host: HostState, part: CalibrationSet) -> tuple[float, dict[str, float]]:

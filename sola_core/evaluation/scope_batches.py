@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sola_core.evaluation.scope_data import SLOT, Relation, TrainingData
-from sola_core.evaluation.scope_relations import may_agree, surely_differ
+from sola_core.evaluation.scope_relations import may_agree, surely_agree, surely_differ
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SHARES = {"cloze": 0.3, "questions": 0.24, "plain": 0.14, "facts": 0.08, "aliases": 0.17, "names": 0.07}
+SHARES = {"cloze": 0.26, "questions": 0.2, "plain": 0.1, "facts": 0.05, "own": 0.16, "aliases": 0.17, "names": 0.06}
 GROUPS, SUBJECTS, UNRELATED = 4, 6, 4  # a batch: groups of one relation, subjects in each, questions about others
-LIKE = 0.5  # of the groups have subjects that share a word
+LIKE, CLOSE = 0.4, 0.35  # of the groups have subjects that share a word, or whose names the encoder holds for alike
+CHUNK = 256  # of them at a time
+ALIKE = 12  # such names are looked up for each subject
 FRONT, LOWER, TYPO, VARIANT = (
     0.28,
     0.12,
@@ -57,10 +59,10 @@ class Batch:
 
 
 class BatchSource:
-    """Endless batches from one seed. `likeness` tells how alike two wordings are, a cosine."""
+    """Endless batches from one seed. `vector` returns a text's unit vector; their cosine tells how alike texts are."""
 
-    def __init__(self, data: TrainingData, likeness: Callable[[str, str], float], seed: int) -> None:
-        self._data, self._likeness, self._draw = data, likeness, random.Random(seed)
+    def __init__(self, data: TrainingData, vector: Callable[[str], NDArray[np.float32]], seed: int) -> None:
+        self._data, self._vector, self._draw = data, vector, random.Random(seed)
         self._aliases = [alias for alias in data.aliases if self._telling(alias.subject, alias.other)]
         self._names = [names for names in data.names if self._telling(names[0], names[1])]
         self._by_source: dict[str, list[Relation]] = defaultdict(list)
@@ -68,14 +70,19 @@ class BatchSource:
             self._by_source[relation.source].append(relation)
         self._by_wording = {text: r for r in reversed(data.relations) for text in r.wordings}
         self._size = {
-            source: [max(1.0, len(r.subjects)) ** (0.5 if source != "questions" else 1.0) for r in relations]
+            source: [
+                max(1.0, len(r.subjects)) ** (1.0 if source == "questions" else 0.0 if source == "own" else 0.5)
+                for r in relations
+            ]
             for source, relations in self._by_source.items()
         }
         self._all_wordings = [(r, text) for r in data.relations for text in r.wordings]
         self._alike: dict[
             str, list[tuple[Relation, str]]
         ] = {}  # wording -> others that sound alike and ask something else
-        self._like = {source: _sharing_words(relations) for source, relations in self._by_source.items()}
+        names = {s: list(dict.fromkeys(n for r in found for n in r.subjects)) for s, found in self._by_source.items()}
+        self._like = {source: _sharing_words(found) for source, found in names.items()}
+        self._close = {source: _closest(found, vector) for source, found in names.items()}
 
     def batch(self) -> Batch:
         """Draw the next batch."""
@@ -93,6 +100,9 @@ class BatchSource:
             prompts.append(Prompt(text=text, name="", entity=text, relation=None, wording=text, is_key=True))
         labels = self._labels(prompts)
         return Batch(tuple(prompts), labels, _weights(prompts, labels))
+
+    def _likeness(self, first: str, second: str) -> float:
+        return float(self._vector(first) @ self._vector(second))
 
     def _telling(self, first: str, second: str) -> bool:
         """Return whether one name can be told from the other, as none can from a name in another language or a pen name."""
@@ -127,7 +137,9 @@ class BatchSource:
             pool = self._draw.choice(self._by_source[source]).subjects
             names = (*names, *pool)
         first = self._draw.choice(names)
-        alike = self._like[source].get(first, ()) if self._draw.random() < LIKE else ()
+        kind = self._draw.random()
+        near = self._like if kind < LIKE else self._close if kind < LIKE + CLOSE else {}
+        alike = near.get(source, {}).get(first, ())
         chosen = dict.fromkeys([first, *self._draw.sample(alike, min(len(alike), SUBJECTS - 1))])
         chosen |= dict.fromkeys(self._draw.sample(names, min(len(names), SUBJECTS)))
         return list(chosen)[:SUBJECTS]
@@ -137,6 +149,9 @@ class BatchSource:
         text = self._draw.choice(self._aliases).wording
         same = [alias for alias in self._aliases if alias.wording == text]
         chosen = self._draw.sample(same, min(len(same), SUBJECTS))
+        if self._draw.random() < CLOSE:
+            first = chosen[0]
+            chosen = sorted(same, key=lambda alias: -self._likeness(first.subject, alias.subject))[:SUBJECTS]
         while len(chosen) < SUBJECTS:
             chosen.append(self._draw.choice(self._aliases))
         for alias in chosen:
@@ -240,7 +255,7 @@ class BatchSource:
         return labels
 
     def _same(self, first: Relation, a: str, second: Relation, b: str) -> int:
-        if a == b or (a, b) in first.linked or (a, b) in second.linked:
+        if a == b or (a, b) in first.linked or (a, b) in second.linked or surely_agree(a, b):
             return 1
         if surely_differ(a, b):
             return 0
@@ -261,10 +276,23 @@ def _weights(prompts: Sequence[Prompt], labels: NDArray[np.int8]) -> NDArray[np.
     return np.where(labels == 1, same, other).astype(np.float32)
 
 
-def _sharing_words(relations: Sequence[Relation]) -> Mapping[str, tuple[str, ...]]:
-    """Return for each subject others that share a word with it, at most twelve."""
+def _closest(names: Sequence[str], vector: Callable[[str], NDArray[np.float32]]) -> Mapping[str, tuple[str, ...]]:
+    """Return for each name the ALIKE others that the encoder holds for the most alike."""
+    vectors = np.stack([vector(name) for name in names])
+    most = min(ALIKE, len(names) - 1)
+    found = {}
+    for start in range(0, len(names), CHUNK):
+        cosines = vectors[start : start + CHUNK] @ vectors.T
+        for number, row in enumerate(cosines, start=start):
+            row[number] = -np.inf
+            best = np.argpartition(-row, most)[:most]
+            found[names[number]] = tuple(names[i] for i in sorted(best))
+    return found
+
+
+def _sharing_words(names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """Return for each name others that share a word with it, at most ALIKE."""
     by_word: dict[str, list[str]] = defaultdict(list)
-    names = dict.fromkeys(name for relation in relations for name in relation.subjects)
     for name in names:
         for word in dict.fromkeys(re.findall(r"\w+", name.casefold())):
             by_word[word].append(name)
@@ -273,8 +301,8 @@ def _sharing_words(relations: Sequence[Relation]) -> Mapping[str, tuple[str, ...
         alike: dict[str, None] = {}
         for word in re.findall(r"\w+", name.casefold()):
             if len(by_word[word]) < 200:
-                alike |= dict.fromkeys(by_word[word][:12])
+                alike |= dict.fromkeys(by_word[word][:ALIKE])
         alike.pop(name, None)
         if alike:
-            found[name] = tuple(alike)[:12]
+            found[name] = tuple(alike)[:ALIKE]
     return found

@@ -15,11 +15,14 @@ from pathlib import Path
 
 from sola_core.evaluation.datasets import Row, read_rows
 from sola_core.evaluation.questions import ALIAS
+from sola_core.evaluation.scope_relations import surely_agree
+from sola_core.evaluation.scope_wordings import WORDINGS
 
 SLOT = "{}"  # where the subject stands in a wording
 # No wording that matches is trained on, in any file: relations that only the test sees.
 HELD_OUT_RELATIONS = re.compile(r"\b(religio\w*|buri(al|ed))\b", re.IGNORECASE)
 TEST, CALIBRATION = 20, 10  # percent of all subjects
+FEW_SUBJECTS = 40  # a group of our own wordings with fewer takes those of its kind
 MIN_SEEN = 3  # records that must agree before two wordings of a long stream count as one relation
 
 
@@ -86,12 +89,13 @@ def read_training_data(folder: Path) -> TrainingData:
     wiki_paths = [folder / "wiki_counterfact_dev.jsonl", folder / "wiki_recent_dev.jsonl"]
     wiki = [row for path in wiki_paths for row in _train(read_rows(path))]
     relations, fronts = _cloze(stream, counterfact)
-    found = [
+    read = [
         *relations,
         *_facts(_train(read_rows(folder / "true_facts.jsonl"))),
         *_questions([*questions, *knowedit]),
         *_plain([*knowedit, *wiki]),
     ]
+    found = [*read, *own_relations(read)]
     subjects = {name.casefold() for relation in found for name in relation.subjects}
     return TrainingData(
         relations=tuple(
@@ -196,6 +200,22 @@ def _plain(rows: Sequence[Row]) -> list[Relation]:
             subjects[question] = subjects[form]
             linked |= {(form, question), (question, form)}
     return _joined("plain", sorted(subjects), linked, subjects)
+
+
+def own_relations(read: Sequence[Relation]) -> Iterable[Relation]:
+    """Yield our own groups of wordings, each with the files' wordings that surely ask the same, and subjects of its kind."""
+    by_wording: dict[str, dict[str, None]] = defaultdict(dict)
+    for relation in read:
+        for text in relation.wordings:
+            by_wording[text] |= dict.fromkeys(relation.subjects)
+    for groups in WORDINGS.values():
+        known = [[*group, *(t for t in by_wording if t not in group and surely_agree(t, group[0]))] for group in groups]
+        kind = dict.fromkeys(name for group in known for text in group for name in by_wording.get(text, ()))
+        for group in known:
+            own = dict.fromkeys(name for text in group for name in by_wording.get(text, ()))
+            names = tuple(own if len(own) >= FEW_SUBJECTS else kind)
+            if names:
+                yield Relation(source="own", number=0, wordings=tuple(group), linked=_all_pairs(group), subjects=names)
 
 
 def _joined(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ONE = 127  # a unit vector's length in int8 steps
 SQUARE = ONE * ONE  # the product of two equal unit vectors
 HEAD = 3  # the heaviest tokens of every key, which the bound is made of
+SMALL = 1024  # keys; no more than these are all scored, at a millisecond or two
 CHUNK = 4096  # keys converted to float32 at a time
 
 
@@ -86,13 +87,13 @@ class TokenTable:
         """Return for each edit the least that any of its keys misses: the sum over the key's tokens, and over the prompt's,
         of weight * (SQUARE - best match in the other); 0 when every token finds itself.
 
-        With `enough`, where there are more keys, edits are left out that surely miss more than `limit` and are, by what their
+        With `enough`, where there are more keys than that and than SMALL, edits are left out that surely miss more than `limit` and are, by what their
         heaviest tokens miss, not among the `enough` closest. What is returned for an edit never depends on the others.
         """
         if not self._keys:
             return {}
         wide = prompt.vectors.astype(np.float32)
-        everything = enough is None or len(self._keys) <= enough
+        everything = enough is None or len(self._keys) <= max(enough, SMALL)
         rows = np.arange(len(self._keys)) if everything else self._promising(wide, enough or 0, limit)
         best: dict[str, int] = {}
         for start in range(0, len(rows), CHUNK):
