@@ -127,6 +127,11 @@ def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
         help="keep what is finished in this file, edits beside it, and go on there after an interruption",
     )
     bench.add_argument(
+        "--library",
+        metavar="FILE",
+        help="teach nothing: the facts of --data are this library's edits (with another --router, say)",
+    )
+    bench.add_argument(
         "--seeds",
         type=_any_count,
         nargs="+",
@@ -176,7 +181,7 @@ def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
     train = _measurement(commands, "train-scope", "train the scope router's weights on a folder of records", data=True)
     train.set_defaults(function="train_scope")
     train.add_argument("--out", default="assets", metavar="FOLDER", help="where to write them (default: assets)")
-    train.add_argument("--steps", type=_count, default=850, metavar="N", help="batches to train on (default 850)")
+    train.add_argument("--steps", type=_count, default=1500, metavar="N", help="batches to train on (default 1500)")
     calibrate = _measurement(commands, "calibrate", "make the routers' thresholds from a folder of records", data=True)
     calibrate.add_argument("--out", default="assets", metavar="FOLDER", help="where to write them (default: assets)")
     calibrate.add_argument("--no-host", action="store_true", help="leave the thresholds of `hidden` as they are")

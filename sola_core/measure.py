@@ -60,12 +60,22 @@ def bench(args: argparse.Namespace) -> int:
 
     pool = read_facts(_data(args), distinct=args.distinct_subjects)
     unrelated = read_rows(Path(args.unrelated), limit=args.unrelated_count) if args.unrelated else ()
+    if args.library:
+        taken = [flag for flag in ("bulk", "curve", "resume", "seeds") if getattr(args, flag) not in (None, False)]
+        if taken:
+            raise InvalidInput(
+                f"--{taken[0]} teaches facts; --library asks about those of a library. Choose one of them."
+            )
+        if not Path(args.library).is_file():
+            raise InvalidInput(
+                f"There is no library {args.library}. Name another file, or leave --library out to teach."
+            )
     open_editor = editor_factory(args)
     line = ProgressLine(always=args.progress)
 
     def run_once(seed: int, rows: Sequence[Row]) -> BenchReport:
         name = f"seed-{seed}"
-        with open_editor(work.library(name) if work else ":memory:") as editor:
+        with open_editor(args.library or (work.library(name) if work else ":memory:")) as editor:
             return run(
                 editor,
                 rows,
@@ -76,6 +86,7 @@ def bench(args: argparse.Namespace) -> int:
                 teacher_forced=args.teacher_forced,
                 bounds=args.bounds,
                 curve=args.curve,
+                stored=bool(args.library),
                 on_stage=_of_seed(line, seed) if args.seeds else line,
                 kept=work.run(name) if work else None,
             )

@@ -153,6 +153,31 @@ def test_a_killed_process_leaves_a_file_that_the_next_one_goes_on_from(
     assert "tokens was 4 and is 8" in capsys.readouterr().err
 
 
+def test_a_library_that_was_taught_before_is_asked_with_another_router(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host, encoder, library = tiny_host(), tiny_encoder(), tmp_path / "taught.db"
+    rows = [row for row in ROWS if row.id != "b"]
+    with load_editor(host=host, encoder=encoder, router="hidden", library=library) as editor:
+        before = bench(editor, rows, tokens=4)
+    with load_editor(host=host, encoder=encoder, router="sentence", library=library) as editor:
+        stored = editor.edits
+        after = bench(editor, rows, tokens=4, stored=True)
+        assert editor.edits == stored
+        assert after.taught == before.taught and after.settings["router"] == "sentence"
+        assert [a.prompt for a in after.asked] == [a.prompt for a in before.asked]
+        with pytest.raises(InvalidInput, match="not among the facts, 1 of them"):
+            bench(editor, rows[1:], tokens=4, stored=True)
+        missing = bench(editor, ROWS, tokens=4, stored=True)
+        assert [t.failure for t in missing.taught if t.row_id == "b"] == ["it is not in the library"]
+    data = tmp_path / "facts.jsonl"
+    data.write_text(json.dumps({"prompt": "Who?", "target_new": "red"}), encoding="utf-8")
+    assert main(["bench", "--data", str(data), "--library", str(library), "--curve"]) == 2
+    assert "--curve teaches facts" in capsys.readouterr().err
+    assert main(["bench", "--data", str(data), "--library", str(tmp_path / "no.db")]) == 2
+    assert "There is no library" in capsys.readouterr().err
+
+
 def filled(path: Path) -> bytes:
     """Make a work file of two units and return its bytes."""
     with WorkFile.open(path, CONDITIONS) as work:

@@ -750,7 +750,10 @@ def test_two_shards_with_the_same_tensor_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["", " ", "no-such-model", "/no/such/folder", "a/b/c", "~nobody-here/x y", "x" * 5000, "a\0b", "../x"]
 )
-def test_a_name_that_is_no_model_is_refused_without_asking_anyone(name: str) -> None:
+def test_a_name_that_is_no_model_is_refused_without_asking_anyone(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # what lies around the checkout is of no account
     with pytest.raises(HostUnavailable, match=r"no model called .* smollm2-135m"):
         sources.fetch_host(name, download=failing(AssertionError("asked")))
 

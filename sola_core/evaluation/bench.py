@@ -20,7 +20,7 @@ from sola_core.evaluation.resume import Kept
 from sola_core.evaluation.reversibility import OnStage
 from sola_core.evaluation.rows import Row
 from sola_core.evaluation.teacher_forced import ForcedScore, Scorer, forced_score
-from sola_core.evaluation.teaching import Taught, teach_batch, teach_one
+from sola_core.evaluation.teaching import Taught, taught_before, teach_batch, teach_one
 from sola_core.session import SolaEditor
 
 TEACHING, IN_BATCHES = "teaching", "teaching in batches"
@@ -39,6 +39,7 @@ def bench(
     teacher_forced: bool = False,
     bounds: bool = False,
     curve: bool = False,
+    stored: bool = False,
     on_stage: OnStage | None = None,
     kept: Kept | None = None,
 ) -> BenchReport:
@@ -46,15 +47,16 @@ def bench(
 
     `bulk` teaches in batches, `one_by_one` asks without them; `tokens` is the longest answer; `teacher_forced` adds the customary block, and `bounds` the scores
     with the right edit forced and with no edit (with both, the latter teacher-forced too); `curve` asks the first facts again
-    while the stream grows. `kept` has what an interrupted run finished, and takes what this one finishes. Raises InvalidInput
+    while the stream grows. `stored` teaches nothing: the editor's library holds the facts. `kept` has what an interrupted run finished, and takes what this one finishes. Raises InvalidInput
     when the editor holds edits of another origin.
     """
     show, kept = on_stage or (lambda stage, done, total: None), kept or Kept()
-    _check_library(editor, kept)
-    taught: list[Taught] = []
+    if not stored:
+        _check_library(editor, kept)
+    taught: list[Taught] = taught_before(editor, rows) if stored else []
     again: list[Again] = []
     for stop in curve_points(len(rows)) if curve else (len(rows),):
-        taught += _teach(editor, rows, len(taught), stop, bulk, kept, show)
+        taught += [] if stored else _teach(editor, rows, len(taught), stop, bulk, kept, show)
         owners = {t.edit_id: row for row, t in zip(rows, taught, strict=False) if t.edit_id}
         answers = Answers(editor, tokens, one_by_one=one_by_one)  # for this moment of the stream alone
         if curve:
@@ -98,6 +100,7 @@ def bench(
             "teacher_forced": teacher_forced,
             "bounds": bounds,
             "curve": curve,
+            "stored": stored,
         },
         surroundings=surroundings(editor.host),
         seconds=kept.elapsed,
