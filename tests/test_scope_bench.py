@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from sola_core.evaluation.calibrate import (
     errors,
     fit_curve,
     hidden_threshold,
+    is_doubtful,
     shortfall,
 )
 from sola_core.evaluation.datasets import Probe, Row, distinct_subjects, read_rows
@@ -255,10 +257,24 @@ def test_the_chosen_threshold_separates_what_can_be_separated(loss: Callable[[Fi
     assert figures["recall"] >= 0.99 and figures["false_fire"] == 0.0
 
 
+def test_a_negative_that_asks_what_is_stored_is_doubtful() -> None:
+    row = Row(id="a", subject="Peru", prompt="Which university did Peru go to?", target_new="x", target_true=None)
+
+    def negative(prompt: str, reason: str = "below") -> ScopeCase:
+        return replace(case(False, 0.5), prompt=prompt, reason=reason)
+
+    assert is_doubtful(negative("Peru educated at"), row) and is_doubtful(negative("any", "equal"), row)
+    assert not is_doubtful(negative("The mother of Peru is"), row) and not is_doubtful(
+        negative("Peru educated at"), None
+    )
+    assert not is_doubtful(negative("Spain educated at"), row)
+    assert not is_doubtful(replace(case(True, 0.5), prompt="Peru educated at"), row)
+
+
 def test_errors_are_weighed_alike_where_the_aims_are_out_of_reach() -> None:
     near = [case(True, 0.5 + i / 1000) for i in range(100)] + [case(False, 0.41 + i / 1000) for i in range(100)]
     chosen = choose_threshold({"wiki_aliases": near}, errors)
-    assert 0.49 < chosen < 0.52  # in the middle of what cannot be separated
+    assert 0.49 < chosen < 0.52  # amid what cannot be separated
     assert choose_threshold({"wiki_aliases": near}, shortfall) > 0.505  # few false fires first
 
 

@@ -18,7 +18,8 @@ import numpy as np
 
 from sola_core.evaluation.datasets import Row, distinct_subjects, read_rows
 from sola_core.evaluation.scope import ScopeCase, row_ids, scope_benchmark, scope_figures
-from sola_core.evaluation.scope_data import part_of, row_part
+from sola_core.evaluation.scope_data import SLOT, part_of, row_part
+from sola_core.evaluation.scope_relations import may_agree
 from sola_core.routing.encoders import EncodedText, TextEncoder
 from sola_core.routing.hidden import HiddenScorer
 from sola_core.routing.router import Router
@@ -76,9 +77,9 @@ def calibrate(
     scorer = ScopeScorer(encoder, weights, draft)
     known = _Remembering(scorer.encoder)
     cases = _cases(lambda: ScopeScorer(known, replace(weights, encoder=""), draft), sets)
-    chosen = {name: [c for c in part if c.part == "calibration"] for name, part in cases.items()}
-    curve = fit_curve([[c.case for c in part] for part in chosen.values()])
-    at = choose_threshold({name: [c.case for c in part] for name, part in chosen.items()}, shortfall)
+    chosen = _to_choose_on(cases)
+    curve = fit_curve(list(chosen.values()))
+    at = choose_threshold(chosen, shortfall)
     written: dict[str, object] = {
         "scope": {
             "threshold": round(curve.probability(_logit(at)), 6),
@@ -89,7 +90,7 @@ def calibrate(
     logger.info("sentence")
     remembering = _Remembering(encoder)
     cases = _cases(lambda: SentenceScorer(remembering), sets)
-    cosine = choose_threshold({n: [c.case for c in p if c.part == "calibration"] for n, p in cases.items()}, errors)
+    cosine = choose_threshold(_to_choose_on(cases), errors)
     written["sentence"] = {"threshold": round(cosine, 4), "measured": _measured(cases, cosine)}
     written["hidden"] = _hidden(out / "routers.json", host, sets)
     (out / "routers.json").write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
@@ -103,6 +104,7 @@ class PartedCase:
     part: str
     case: ScopeCase
     subject_given: bool
+    doubtful: bool = False  # a negative that, by its words, asks what a stored prompt asks
 
 
 def calibration_sets(data: Path) -> tuple[CalibrationSet, ...]:
@@ -140,12 +142,11 @@ def fit_curve(sets: Sequence[Sequence[ScopeCase]]) -> ScopeCurve:
 
 
 def choose_threshold(cases: dict[str, list[ScopeCase]], loss: Callable[[Figures], float]) -> float:
-    """Return the threshold with the least loss of the sets' figures; of several, the middle one."""
+    """Return the threshold with the least loss of the sets' figures; of several, the one that lets the fewest fire."""
     scores = [c.best_score for part in cases.values() for c in part if math.isfinite(c.best_score)]
     steps = np.unique(np.quantile(scores, np.linspace(0, 1, 800)))
     losses = np.array([loss({n: scope_figures(p, float(t)) for n, p in cases.items()}) for t in steps])
-    best = np.flatnonzero(losses <= losses.min() + 1e-12)
-    return float(steps[best[len(best) // 2]])
+    return float(steps[np.flatnonzero(losses <= losses.min() + 1e-12)[-1]])
 
 
 def shortfall(figures: Figures) -> float:
@@ -200,16 +201,30 @@ def _cases(make_scorer: Callable[[], Scorer], sets: Sequence[CalibrationSet]) ->
     for part in sets:
         parts = dict(zip(row_ids(part.rows), map(row_part, part.rows), strict=True))
         held = [unasked(row) if parts[name] == "train" else row for name, row in zip(parts, part.rows, strict=True)]
+        asked = dict(zip(parts, part.rows, strict=True))
         questions = [row for row in part.questions if part_of(row.prompt) != "train"]
         parts |= {row.id: part_of(row.prompt) for row in questions}
         cases = []
         for given in (True, False):
             router = Router(make_scorer(), threshold=0.0)  # every route says its best edit
             result = scope_benchmark(router, held, questions=questions, use_subject=given)
-            cases += [PartedCase(parts[case.row_id], case, given) for case in result.cases]
+            cases += [PartedCase(parts[c.row_id], c, given, is_doubtful(c, asked.get(c.row_id))) for c in result.cases]
         found[part.name] = tuple(cases)
         logger.info("%s: %d edits, %d prompts", part.name, len(held), len(cases))
     return found
+
+
+def is_doubtful(case: ScopeCase, row: Row | None) -> bool:
+    """Return whether a negative is likely mislabelled: it is a stored prompt, or asks of its row's subject, by its words,
+    what the row asks."""
+    if case.positive or row is None or not row.subject:
+        return False
+    first, second = (text.replace(row.subject, SLOT) for text in (row.prompt, case.prompt))
+    return case.reason == "equal" or (SLOT in second and may_agree(first, second))
+
+
+def _to_choose_on(cases: dict[str, tuple[PartedCase, ...]]) -> dict[str, list[ScopeCase]]:
+    return {name: [c.case for c in part if c.part == "calibration" and not c.doubtful] for name, part in cases.items()}
 
 
 def unasked(row: Row) -> Row:
