@@ -14,6 +14,7 @@ import torch
 
 from sola_core.errors import InvalidInput
 from sola_core.evaluation.calibrate import (
+    AIMS,
     CalibrationSet,
     Figures,
     HostState,
@@ -254,7 +255,7 @@ def case(positive: bool, score: float, kind: str = "rephrase") -> ScopeCase:
 def test_the_chosen_threshold_separates_what_can_be_separated(loss: Callable[[Figures], float]) -> None:
     cases = [case(True, 0.8 + i / 1000) for i in range(100)] + [case(False, i / 250) for i in range(100)]
     figures = scope_figures(cases, choose_threshold({"zsre": cases}, loss))
-    assert figures["recall"] >= 0.99 and figures["false_fire"] == 0.0
+    assert figures["recall"] >= AIMS["zsre"][0] and figures["false_fire"] == 0.0
 
 
 def test_a_negative_that_asks_what_is_stored_is_doubtful() -> None:
@@ -314,7 +315,7 @@ def test_calibration_writes_files_that_the_routers_read_and_the_same_twice(
         written.append((tmp_path / name / "routers.json").read_bytes())
     assert written[0] == written[1]
     settings = RouterSettings.load(tmp_path / "one" / "routers.json")
-    assert 0 < settings.scope < 1 and -1 <= settings.sentence <= 1 and settings.curve.slope > 0
+    assert 0 < settings.scope <= 1 and -1 <= settings.sentence <= 1 and settings.curve.slope > 0
 
 
 def small_data(folder: Path) -> Path:
