@@ -84,6 +84,19 @@ def _add_library_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     toggle.add_argument("state", nargs="?", choices=("on", "off"), help="without it, the other of the two")
     delete = _command(commands, "delete", "delete edits for ever", library=True)
     delete.add_argument("edit_id", metavar="ID", nargs="+")
+    export = _command(commands, "export", "write edits into one file", library=True)
+    export.add_argument("out", metavar="FILE", help="where to write them (safetensors)")
+    export.add_argument("--edit", dest="edit_id", action="append", metavar="ID", help="only this one; may be repeated")
+    export.add_argument("--peft", action="store_true", help="write a folder instead, with a PEFT adapter for each edit")
+    take = _command(commands, "import", "take in the edits of a file that export wrote", library=True)
+    take.set_defaults(function="import_")
+    take.add_argument("file", metavar="FILE")
+    take.add_argument(
+        "--present",
+        choices=("skip", "replace", "both"),
+        default="skip",
+        help="what to do with a question that is taught here already (default: skip)",
+    )
     serve = commands.add_parser("serve", help="open the page", description="Open the page.")
     serve.set_defaults(module="sola_core.commands", function="serve")
     serve.add_argument("--library", metavar="FILE", help="keep the edits in this file, for you alone on this computer")

@@ -88,6 +88,58 @@ def delete(args: argparse.Namespace) -> int:
     return 0
 
 
+def export(args: argparse.Namespace) -> int:
+    """Write all edits, or those named, into one file; or each into a PEFT folder of its own."""
+    if args.peft:
+        return _export_peft(args)
+    with open_editor(args, args.library) as editor:
+        content = editor.export(args.edit_id or None)
+        count = len(set(args.edit_id)) if args.edit_id else len(editor.edits)
+    _write(Path(args.out), content)
+    put(args, f"{_counted(count)} written to {args.out}.", {"edits": count, "bytes": len(content)})
+    return 0
+
+
+def _export_peft(args: argparse.Namespace) -> int:
+    with open_editor(args, args.library) as editor:
+        ids = list(dict.fromkeys(args.edit_id or (made.id for made in editor.edits)))
+        for edit_id in ids:
+            files = editor.peft_files(edit_id)
+            folder = Path(args.out) / edit_id
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise SolaError(f"Cannot make {folder}: {error.strerror}. Name another folder.") from error
+            for name, content in files.items():
+                _write(folder / name, content)
+    put(args, f"{_counted(len(ids))} written to {args.out}, a PEFT folder for each.", {"folders": ids})
+    return 0
+
+
+def import_(args: argparse.Namespace) -> int:
+    """Take in the edits of a file; 1 when one of them does not hold here."""
+    from sola_core.library.pack import read_bytes
+    from sola_core.ui.wire import edit_json
+
+    line = ProgressLine(always=args.progress)
+    content = read_bytes(Path(args.file))
+    with open_editor(args, args.library) as editor:
+        steps = editor.import_steps(content, args.present)
+        imported = finish(steps, lambda tried: line("trying", tried.done, tried.total))
+    line.clear()
+    lines = [f"{_counted(len(imported.edits))} stored."]
+    if imported.skipped:
+        lines.append(f"{len(imported.skipped):,} left out: their questions are taught here already (--present).")
+    lines += [f"not stored: {request.prompt!r}: {why}" for request, why in imported.failures]
+    value = {
+        "edits": [edit_json(made) for made in imported.edits],
+        "skipped": [request.prompt for request in imported.skipped],
+        "failures": [{"prompt": request.prompt, "reason": why} for request, why in imported.failures],
+    }
+    put(args, "\n".join(lines), value)
+    return 1 if imported.failures else 0
+
+
 def serve(args: argparse.Namespace) -> int:
     """Serve the page until it is stopped."""
     if find_spec("gradio") is None or find_spec("plotly") is None:
@@ -178,6 +230,21 @@ def _quiet() -> None:
     noise: Any = import_module("transformers.utils.logging")
     noise.set_verbosity_error()
     noise.disable_progress_bar()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise SolaError(f"Cannot write {path}: {error.strerror}. Name another file.") from error
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} edit{'' if count == 1 else 's'}"
 
 
 def _line(made: Edit) -> str:

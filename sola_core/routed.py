@@ -19,6 +19,7 @@ from sola_core.host.fingerprint import Progress
 from sola_core.host.intervention import Intervention
 from sola_core.host.model import HostModel
 from sola_core.host.sources import fetch_encoder
+from sola_core.library.edit_rows import NewEdit
 from sola_core.library.store import Library
 from sola_core.records import Candidate, Edit, EditRequest, Erasure, KeysMade, KeyText, Route, TrainedEdit
 from sola_core.routing.router import ROUTERS, Router, checked_name, make_router
@@ -59,20 +60,31 @@ class RoutedEdits:
 
     def add(self, trained: TrainedEdit, replace: Sequence[str] = ()) -> Edit:
         """Store a trained edit, deleting those named by `replace` in the same transaction, and route to it from now on."""
-        texts = _key_texts(trained.request)
+        return self.add_many([(trained, True)], replace)[0]
+
+    def add_many(self, trained: Sequence[tuple[TrainedEdit, bool]], replace: Sequence[str] = ()) -> tuple[Edit, ...]:
+        """Store trained edits, each on or off, in one transaction with the deletion of those named by `replace`."""
         self._follow()
         while True:
             router = self._router
-            keys = router.encode(texts)  # outside the lock: a hidden-state key needs the host
+            # outside the lock: a hidden-state key needs the host
+            keys = [router.encode(_key_texts(made.request)) for made, _ in trained]
             with self._state:
                 if router is not self._router:  # switched meanwhile: its keys are other ones
                     continue
-                edit = self._library.add(trained, keys={router.encoder_id: keys}, replace=replace)
+                edits = self._library.add_many(
+                    [
+                        NewEdit(trained=made, keys={router.encoder_id: own}, enabled=enabled)
+                        for (made, enabled), own in zip(trained, keys, strict=True)
+                    ],
+                    replace,
+                )
                 for old in replace:
                     with suppress(UnknownEdit):
                         router.remove(old)
-                router.add(edit.id, edit.request.key_texts, keys, edit.enabled)
-                return edit
+                for edit, own in zip(edits, keys, strict=True):
+                    router.add(edit.id, edit.request.key_texts, own, edit.enabled)
+                return edits
 
     def set_enabled(self, edit_id: str, enabled: bool) -> Edit:
         """Switch an edit on or off; raise UnknownEdit for an id this library does not hold."""

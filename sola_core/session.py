@@ -6,6 +6,7 @@ Joins one editor, one router and one library over one host. Knows no page and no
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace as changed
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from sola_core.editors.base import Editor
 from sola_core.editors.sola import Sola, SolaSettings
 from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidRequest
 from sola_core.host.model import HostModel
+from sola_core.library.pack import pack_of
+from sola_core.library.peft_io import peft_files
 from sola_core.library.sizes import LibrarySizes
 from sola_core.library.store import Library
 from sola_core.records import (
@@ -31,7 +34,8 @@ from sola_core.records import (
 )
 from sola_core.routed import RoutedEdits
 from sola_core.steps import finish
-from sola_core.text import checked_request
+from sola_core.text import canonical, checked_request
+from sola_core.transfer import PRESENT, Imported, Present, Tried, checked_shapes, exported, peft_base, tried_steps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,6 +142,40 @@ class SolaEditor(Asking):
         if failures and on_failure is None:
             raise BatchFailed(edits, failures)
         return edits
+
+    # ---- from library to library ---------------------------------------------------------------------------------
+
+    def export(self, edit_ids: Sequence[str] | None = None) -> bytes:
+        """Return all edits, or those named, in order of teaching, as one safetensors file whose header says what they are.
+
+        Raises InvalidInput when there are none, or more than one file holds; UnknownEdit for an unknown id.
+        """
+        edits = self.edits if edit_ids is None else tuple(map(self._library.get, dict.fromkeys(edit_ids)))
+        return exported(edits, {edit.id: self.tensors(edit.id) for edit in edits}, self.method, self.host)
+
+    def peft_files(self, edit_id: str) -> dict[str, bytes]:
+        """Return an edit as the files of a PEFT adapter folder, by name; raise UnknownEdit for an unknown id."""
+        edit = self._library.get(edit_id)
+        base = peft_base(edit, self.host)
+        return peft_files(edit, self.tensors(edit_id), base)
+
+    def import_steps(self, content: bytes, present: Present = "skip") -> Generator[Tried, None, Imported]:
+        """Try every edit of an exported file, then store those that hold, in one transaction.
+
+        Only questions, answers, switches and adapters are taken from the file; ids, keys and digests are made anew.
+        `present` says what to do with a question that is taught here already. Raises InvalidInput when the file is not what
+        it must be, LibraryMismatch when it belongs to another host. Closing the generator before its end stores nothing.
+        """
+        if present not in PRESENT:
+            raise InvalidInput(f"Choose what to do with facts that are there already: {', '.join(PRESENT)}.")
+        fingerprint, effect = self.host.fingerprint, self.method.effect(self.host)
+        pack = pack_of(content, host_fingerprint=fingerprint, method=self.method.name, settings=effect)
+        checked_shapes(pack, self.method, self.host)
+        own: dict[str, list[str]] = {}
+        for edit in self.edits:
+            own.setdefault(canonical(edit.prompt), []).append(edit.id)
+        held, replaced, outcome = yield from tried_steps(pack, own, present, self.method, self.host)
+        return changed(outcome, edits=self._routed.add_many(held, tuple(dict.fromkeys(replaced))) if held else ())
 
     # ---- routing -------------------------------------------------------------------------------------------------
 

@@ -366,3 +366,27 @@ def test_the_progress_line_shows_what_is_done_and_the_time_left() -> None:
     silent = io.StringIO()
     ProgressLine(silent)("teaching", 1, 4)
     assert silent.getvalue() == ""
+
+
+def test_edits_go_through_a_file_into_another_library(run: Run, library: Path, tmp_path: Path) -> None:
+    file, other = tmp_path / "edits.safetensors", tmp_path / "other.db"
+    assert run("export", file, "--library", library)[0] == 2  # nothing to save yet
+    run("edit", PROMPT, "Oslo", "--library", library)
+    status, out, _ = run("export", file, "--library", library)
+    assert status == 0 and "1 edit written" in out and file.stat().st_size > 1000
+    status, out, _ = run("import", file, "--library", other, "--json")
+    (made,) = json.loads(out)["edits"]
+    assert status == 0 and (made["prompt"], made["target"]) == (PROMPT, "Oslo")
+    status, out, _ = run("import", file, "--library", other)
+    assert status == 0 and "0 edits stored" in out and "1 left out" in out
+    assert run("export", tmp_path / "no" / "where", "--library", library)[0] == 2
+    status, out, _ = run("export", tmp_path / "peft", "--peft", "--library", library)
+    (folder,) = (tmp_path / "peft").iterdir()
+    assert status == 0 and sorted(p.name for p in folder.iterdir()) == sorted(
+        ["README.md", "adapter_config.json", "adapter_model.safetensors"]
+    )
+    file.write_bytes(b"PK")
+    status, _, err = run("import", file, "--library", other)
+    assert status == 2 and "no file of edits" in err
+    assert run("import", tmp_path / "nothing", "--library", other)[0] == 2
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".part") == []

@@ -31,7 +31,9 @@ ALLOWED: dict[str, set[str]] = {
     "answering": FOUNDATION | {"host"},
     "routed": FOUNDATION | {"host", "routing", "editors", "library", "answering", "steps"},
     "asking": FOUNDATION | {"host", "editors", "answering", "routed"},
-    "session": FOUNDATION | {"host", "editors", "library", "answering", "asking", "routed", "routing", "steps"},
+    "transfer": FOUNDATION | {"host", "editors", "library"},
+    "session": FOUNDATION
+    | {"host", "editors", "library", "answering", "asking", "routed", "routing", "steps", "transfer"},
 }
 PUBLIC = "(public names)"  # what `from sola_core import ...` gives
 UI_MAY_NOT = {"torch", "transformers", "peft", "sqlite3"}

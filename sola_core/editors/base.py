@@ -42,6 +42,15 @@ class Editor(Protocol):
     def row_modules(self, adapters: Sequence[Mapping[str, Tensor]], host: HostModel) -> Mapping[str, ModuleFunction]:
         """Return the functions of a batch in which every row has a trained edit of its own, or an empty one for none."""
 
+    def effect(self, host: HostModel) -> Mapping[str, object]:
+        """Return the settings, as JSON has them, that the effect of trained tensors depends on."""
+
+    def shapes(self, host: HostModel) -> Mapping[str, tuple[int, int]]:
+        """Return the name and shape of each tensor of an edit."""
+
+    def held(self, request: EditRequest, tensors: Mapping[str, Tensor], host: HostModel) -> str | None:
+        """Try an edit that was trained elsewhere, alone; return None when it holds, or the answer that came instead."""
+
     def decision_module(self, host: HostModel) -> str:
         """Return the module whose input a hidden-state router reads: the first edited one."""
 

@@ -117,6 +117,26 @@ class Sola:
         """Return the LoRAs of a batch of rows (see Editor.row_modules)."""
         return lora_rows(adapters, host, self.settings.scale)
 
+    def effect(self, host: HostModel) -> Mapping[str, object]:
+        """Return where the LoRA sits, its rank and scale, and the template of the prompts it was trained on."""
+        return {
+            "layers": list(self._layers(host)),
+            "rank": self.settings.rank,
+            "scale": self.settings.scale,
+            "stored_dtype": self.settings.stored_dtype,
+            "template": host.format.digest,
+        }
+
+    def shapes(self, host: HostModel) -> Mapping[str, tuple[int, int]]:
+        """Return the name and shape of each tensor of an edit."""
+        pairs = initial_pairs(host, self._modules(host), self.settings.rank, seed=0)
+        stored = stored_tensors(pairs, getattr(torch, self.settings.stored_dtype))
+        return {name: (tensor.shape[0], tensor.shape[1]) for name, tensor in stored.items()}
+
+    def held(self, request: EditRequest, tensors: Mapping[str, Tensor], host: HostModel) -> str | None:
+        """Ask with this edit alone (see Editor.held)."""
+        return self._answer_instead(request, len(host.target_ids(request.target)) - 1, tensors, host)
+
     def decision_module(self, host: HostModel) -> str:
         """Return the first edited linear: its input is the paper's routing state."""
         return self._modules(host)[0]
@@ -172,12 +192,18 @@ class Sola:
         wanted = normalised_answer(request.target)
         if row.lead >= self.settings.clear_lead and normalised_answer(host.format.text(row.target[:-1])) == wanted:
             return None
+        return self._answer_instead(request, len(row.target) - 1, tensors, host)
+
+    def _answer_instead(
+        self, request: EditRequest, words: int, tensors: Mapping[str, Tensor], host: HostModel
+    ) -> str | None:
+        """Answer freely with this edit alone; return None for exactly the target (of `words` tokens) with a natural stop."""
         generation = host.generate(
             request.prompt,
-            max_new_tokens=len(row.target) - 1 + self.settings.extra_try_tokens,
+            max_new_tokens=words + self.settings.extra_try_tokens,
             intervention=self.intervention(tensors, host),
         )
-        same = normalised_answer(generation.text) == wanted
+        same = normalised_answer(generation.text) == normalised_answer(request.target)
         return None if same and generation.stopped == "end" else generation.text
 
     def _record(self, row: FitRow, host: HostModel, seconds: float) -> TrainingRecord:

@@ -6,27 +6,32 @@ Knows nothing of models, editors or routers; keys are opaque bytes, and an adapt
 from __future__ import annotations
 
 import contextlib
-import re
 import secrets
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import torch
 
-from sola_core.errors import LibraryBusy, LibraryCorrupt, LibraryError, LibraryFull, UnknownEdit
+from sola_core.errors import LibraryBusy, LibraryCorrupt, LibraryError, LibraryFull
 from sola_core.library import schema
-from sola_core.library.codec import Facts, decode_facts, decode_tensors, encode_facts, encode_tensors, seal, unseal
+from sola_core.library.codec import decode_facts, decode_tensors, unseal
 from sola_core.library.digest import edit_digest, state_digest
+from sola_core.library.edit_rows import (
+    EDITS,
+    NewEdit,
+    check_count,
+    encoded,
+    insert_edit,
+    insert_keys,
+    read_edit,
+    unknown,
+)
 from sola_core.library.erasure import fold_log, log_events, pending_erasures
 from sola_core.library.sizes import LibrarySizes, library_sizes
 from sola_core.records import Edit, Erasure, Event, TrainedEdit
-
-_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")  # ids stay in the event log for good, so no text may pass as one
-_EDITS = "SELECT e.id, e.enabled, e.created, c.facts FROM edits e JOIN contents c USING (seq)"
 
 
 class Library:
@@ -81,29 +86,23 @@ class Library:
         `keys`: encoder id -> one opaque key for each text of `request.key_texts`, None where there is none.
         Raises UnknownEdit when an edit to replace is not there; nothing is stored then.
         """
-        if edit_id is not None and not _ID.fullmatch(edit_id):
-            raise LibraryError("An edit id has 1 to 64 letters, digits, '-' or '_'. Leave it out to get a new one.")
-        for encoder_id in keys:
-            _check_count(trained.request.key_texts, keys[encoder_id])
-        digest = edit_digest(trained.request, trained.tensors)
-        facts = seal(encode_facts(Facts(request=trained.request, training=trained.training, digest=digest)))
-        adapter = encode_tensors(trained.tensors)
+        return self.add_many([NewEdit(trained=trained, keys=keys, edit_id=edit_id, enabled=enabled)], replace)[0]
+
+    def add_many(self, new: Sequence[NewEdit], replace: Sequence[str] = ()) -> tuple[Edit, ...]:
+        """Store edits in this order, and delete those named in `replace`, all in one transaction."""
+        rows = [encoded(edit) for edit in new]
         with self._changing() as db:
             for old in dict.fromkeys(replace):
                 self._drop(old)
-            new = edit_id or self._new_id()
-            if self._has(new):
-                raise LibraryError(f"There is an edit {new} already. Delete it first, or leave the id out.")
-            insert = "INSERT INTO edits (id, enabled, created) VALUES (?, ?, ?)"
-            seq = db.execute(insert, (new, enabled, time.time())).lastrowid
-            db.execute("INSERT INTO contents VALUES (?, ?, ?)", (seq, facts, adapter))
-            for encoder_id, blobs in keys.items():
-                self._insert_keys(new, encoder_id, blobs)
-            log_events(db, "taught", [new])
-            edit = self.get(new)
+            ids = []
+            for row in rows:
+                ids.append(row.edit_id or self._new_id())
+                insert_edit(db, ids[-1], row)
+            log_events(db, "taught", ids)
+            edits = tuple(map(self.get, ids))
         if replace:
             self._erase_now()
-        return edit
+        return edits
 
     def edits(self) -> tuple[Edit, ...]:
         """Return all edits in order of teaching."""
@@ -111,16 +110,16 @@ class Library:
             # the first number tells changes by other processes, the second our own
             state = (db.execute("PRAGMA data_version").fetchone()[0], db.total_changes)
             if self._edits is None or self._edits[0] != state:
-                self._edits = (state, tuple(map(_edit, db.execute(f"{_EDITS} ORDER BY seq").fetchall())))
+                self._edits = (state, tuple(map(read_edit, db.execute(f"{EDITS} ORDER BY seq").fetchall())))
             return self._edits[1]
 
     def get(self, edit_id: str) -> Edit:
         """Return one edit; raise UnknownEdit when there is none of this id."""
         with self._reading() as db:
-            row = db.execute(f"{_EDITS} WHERE e.id = ?", (edit_id,)).fetchone()
+            row = db.execute(f"{EDITS} WHERE e.id = ?", (edit_id,)).fetchone()
         if row is None:
-            raise _unknown(edit_id)
-        return _edit(row)
+            raise unknown(edit_id)
+        return read_edit(row)
 
     def tensors(self, edit_id: str) -> dict[str, torch.Tensor]:
         """Read an edit's adapter from the disk, bit-equal to what was stored; LibraryCorrupt when it no longer is."""
@@ -128,7 +127,7 @@ class Library:
             query = "SELECT c.facts, c.adapter FROM edits e JOIN contents c USING (seq) WHERE e.id = ?"
             row = db.execute(query, (edit_id,)).fetchone()
         if row is None:
-            raise _unknown(edit_id)
+            raise unknown(edit_id)
         facts, tensors = decode_facts(unseal(row[0])), decode_tensors(row[1])
         if edit_digest(facts.request, tensors) != facts.digest:
             raise LibraryCorrupt(f"The adapter of edit {edit_id} is damaged. Delete the edit and teach it again.")
@@ -148,10 +147,10 @@ class Library:
     def put_keys(self, edit_id: str, encoder_id: str, keys: Sequence[bytes | None]) -> None:
         """Store an edit's keys of one encoder, in place of any it had of it; one for each text of its request."""
         with self._changing() as db:
-            _check_count(self.get(edit_id).request.key_texts, keys)
+            check_count(self.get(edit_id).request.key_texts, keys)
             where = "encoder_id = ? AND seq = (SELECT seq FROM edits WHERE id = ?)"
             db.execute(f"DELETE FROM keys WHERE {where}", (encoder_id, edit_id))
-            self._insert_keys(edit_id, encoder_id, keys)
+            insert_keys(db, edit_id, encoder_id, keys)
 
     def set_enabled(self, edit_id: str, enabled: bool) -> Edit:
         """Switch an edit on or off; its content is not touched."""
@@ -259,41 +258,11 @@ class Library:
 
     def _drop(self, edit_id: str) -> None:
         if not self._db.execute("DELETE FROM edits WHERE id = ?", (edit_id,)).rowcount:
-            raise _unknown(edit_id)
+            raise unknown(edit_id)
         log_events(self._db, "deleted", [edit_id])
-
-    def _insert_keys(self, edit_id: str, encoder_id: str, keys: Sequence[bytes | None]) -> None:
-        insert = "INSERT INTO keys (seq, encoder_id, ordinal, key) SELECT seq, ?, ?, ? FROM edits WHERE id = ?"
-        sealed = [None if key is None else seal(key) for key in keys]
-        self._db.executemany(insert, [(encoder_id, ordinal, key, edit_id) for ordinal, key in enumerate(sealed)])
-
-    def _has(self, edit_id: str) -> bool:
-        return self._db.execute("SELECT 1 FROM edits WHERE id = ?", (edit_id,)).fetchone() is not None
 
     def _new_id(self) -> str:
         while True:  # an id names one edit for ever, so those of deleted ones are not given again
             new = secrets.token_hex(6)
             if self._db.execute("SELECT 1 FROM events WHERE edit_id = ?", (new,)).fetchone() is None:
                 return new
-
-
-def _edit(row: tuple[str, int, float, bytes]) -> Edit:
-    edit_id, enabled, created, blob = row
-    facts = decode_facts(unseal(blob))
-    return Edit(
-        id=edit_id,
-        request=facts.request,
-        enabled=bool(enabled),
-        created=created,
-        training=facts.training,
-        digest=facts.digest,
-    )
-
-
-def _check_count(texts: Sequence[str], keys: Sequence[bytes | None]) -> None:
-    if len(keys) != len(texts):
-        raise ValueError(f"{len(keys)} keys for {len(texts)} key texts; there must be one for each")
-
-
-def _unknown(edit_id: str) -> UnknownEdit:
-    return UnknownEdit(f"There is no edit {edit_id!r}. It may have been deleted.")
