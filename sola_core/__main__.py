@@ -111,6 +111,11 @@ def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
     prove.add_argument(
         "--sample", type=_any_count, default=20, metavar="N", help="edits whose training is repeated (default 20)"
     )
+    prove.add_argument("--library", metavar="FILE", help="take back the edits of this library, in a copy, instead")
+    prove.add_argument("--save", metavar="FILE", help="with --library: write a certificate")
+    prove.add_argument(
+        "--certificate", metavar="FILE", help="run again what this certificate says of --library, and compare"
+    )
     bench = _measurement(commands, "bench", "teach N facts, then score all of them by free-running answers", data=True)
     bench.add_argument("--edits", type=_count, metavar="N", help="facts to teach (default: all)")
     bench.add_argument("--distinct-subjects", action="store_true", help="take the first N with distinct subjects")

@@ -95,7 +95,7 @@ def export(args: argparse.Namespace) -> int:
     with open_editor(args, args.library) as editor:
         content = editor.export(args.edit_id or None)
         count = len(set(args.edit_id)) if args.edit_id else len(editor.edits)
-    _write(Path(args.out), content)
+    write_file(Path(args.out), content)
     put(args, f"{_counted(count)} written to {args.out}.", {"edits": count, "bytes": len(content)})
     return 0
 
@@ -111,7 +111,7 @@ def _export_peft(args: argparse.Namespace) -> int:
             except OSError as error:
                 raise SolaError(f"Cannot make {folder}: {error.strerror}. Name another folder.") from error
             for name, content in files.items():
-                _write(folder / name, content)
+                write_file(folder / name, content)
     put(args, f"{_counted(len(ids))} written to {args.out}, a PEFT folder for each.", {"folders": ids})
     return 0
 
@@ -232,7 +232,7 @@ def _quiet() -> None:
     noise.disable_progress_bar()
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
     part = path.with_name(f"{path.name}.part")
     try:

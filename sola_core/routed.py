@@ -56,6 +56,11 @@ class RoutedEdits:
         self._followed: tuple[Edit, ...] | None = None  # the edits that the router is known to agree with
         self._router = finish(self._filling(router))
 
+    @property
+    def encoder(self) -> TextEncoder | None:
+        """The sentence encoder, once a router has needed it."""
+        return self._encoder
+
     # ---- the edits -----------------------------------------------------------------------------------------------
 
     def add(self, trained: TrainedEdit, replace: Sequence[str] = ()) -> Edit:

@@ -6,6 +6,7 @@ Joins one editor, one router and one library over one host. Knows no page and no
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import replace as changed
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,7 @@ from torch import Tensor
 from sola_core.asking import Asking
 from sola_core.editors.base import Editor
 from sola_core.editors.sola import Sola, SolaSettings
-from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidRequest
+from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidRequest, UnknownEdit
 from sola_core.host.model import HostModel
 from sola_core.library.pack import pack_of
 from sola_core.library.peft_io import peft_files
@@ -30,6 +31,7 @@ from sola_core.records import (
     Event,
     KeysMade,
     Route,
+    TrainedEdit,
     TrainingStep,
 )
 from sola_core.routed import RoutedEdits
@@ -253,6 +255,25 @@ class SolaEditor(Asking):
     def state_digest(self) -> str:
         """Hex SHA-256 of the edits that are stored, independent of how this state was reached."""
         return self._routed.state_digest
+
+    def copy(self, *, empty: bool = False) -> SolaEditor:
+        """Return an editor of its own in memory, over the same host, with copies of all edits or with none."""
+        library = Library.open(":memory:", host_name=self.host.name, host_fingerprint=self.host.fingerprint)
+        made = SolaEditor(
+            method=self.method,
+            host=self.host,
+            library=library,
+            router=self.router_name,
+            encoder=self._routed.encoder,
+        )
+        while not empty:
+            with suppress(UnknownEdit):  # deleted meanwhile: begin again
+                made._routed.add_many([(self._trained(edit), edit.enabled) for edit in self.edits])
+                break
+        return made
+
+    def _trained(self, edit: Edit) -> TrainedEdit:
+        return TrainedEdit(request=edit.request, tensors=self.tensors(edit.id), training=edit.training)
 
     def close(self) -> None:
         """Close the library; the editor cannot be used afterwards."""

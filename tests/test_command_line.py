@@ -390,3 +390,21 @@ def test_edits_go_through_a_file_into_another_library(run: Run, library: Path, t
     assert status == 2 and "no file of edits" in err
     assert run("import", tmp_path / "nothing", "--library", other)[0] == 2
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".part") == []
+
+
+def test_a_certificate_of_a_library_is_made_and_compared(run: Run, library: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "certificate.json"
+    run("edit", PROMPT, "Oslo", "--library", library)
+    status, out, _ = run("prove", "--library", library, "--save", saved)
+    assert status == 0 and "1 edits" in out and "no breach" in out
+    status, out, _ = run("prove", "--certificate", saved)
+    assert status == 0 and "well formed" in out and "only the library can show" in out
+    status, out, _ = run("prove", "--certificate", saved, "--library", library)
+    assert status == 0 and "The certificate holds." in out
+    run("edit", "Who wrote the book?", "red", "--library", library)
+    status, out, _ = run("prove", "--certificate", saved, "--library", library, "--json")
+    assert status == 1 and json.loads(out)["figures"] == {"breaches": 0, "differences": 2}
+    assert run("prove", "--save", saved)[0] == 2
+    assert run("prove", "--library", tmp_path / "no.db")[0] == 2
+    saved.write_text("{}")
+    assert run("prove", "--certificate", saved)[0] == 2

@@ -6,7 +6,6 @@ What "bit-equal" means: same machine, dtype, threads, versions and call shape (b
 
 from __future__ import annotations
 
-import hashlib
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,17 +14,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-import torch
-
 from sola_core.errors import EditFailed, InvalidInput
 from sola_core.evaluation.output import surroundings
 from sola_core.evaluation.proof_report import NotTaught, ProofReport, Recaptured, Tally
+from sola_core.evaluation.traces import STEPS, trace
 from sola_core.library.store import Library
 from sola_core.records import Edit, EditRequest, TrainedEdit
 from sola_core.session import SolaEditor
 from sola_core.text import canonical
-
-STEPS = 16  # generated steps whose logits are compared
 
 Item = TypeVar("Item")
 OpenEditor = Callable[[str | Path], SolaEditor]
@@ -99,7 +95,7 @@ class _Protocol:
             host = editor.host.parameters_digest()
             empty = editor.state_digest
             # 1. the untouched model
-            self.base = {p: _Seen(None, _trace(editor.base_generation_logits(p, STEPS))) for p in self.each("base")}
+            self.base = {p: _Seen(None, trace(editor.base_generation_logits(p, STEPS))) for p in self.each("base")}
             # 2. teach, one by one
             edits = self.teach(editor)
             self.watch(editor, edits)
@@ -260,7 +256,7 @@ class _Protocol:
         self.digest("the host's parameters: the same SHA-256", wanted, editor.host.parameters_digest())
 
     def look(self, editor: SolaEditor, prompt: str) -> _Seen:
-        return _Seen(editor.route(prompt).edit_id, _trace(editor.generation_logits(prompt, STEPS)))
+        return _Seen(editor.route(prompt).edit_id, trace(editor.generation_logits(prompt, STEPS)))
 
     def answered_by(self, edit_id: str) -> list[str]:
         return [prompt for prompt in self.prompts if self.seen[prompt].edit_id == edit_id]
@@ -276,12 +272,6 @@ class _Protocol:
             self.on_stage(stage, done, len(items))
             yield item
         self.on_stage(stage, len(items), len(items))
-
-
-def _trace(logits: torch.Tensor) -> tuple[str, ...]:
-    """Return one SHA-256 for each row of float32 logits, (steps, vocab): equal digests mean equal bits."""
-    rows = logits.detach().cpu().contiguous().numpy()
-    return tuple(hashlib.sha256(row.tobytes()).hexdigest() for row in rows)
 
 
 def _another_order(edits: Sequence[Edit], chance: random.Random) -> list[Edit]:
