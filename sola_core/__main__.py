@@ -84,6 +84,13 @@ def _add_library_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     toggle.add_argument("state", nargs="?", choices=("on", "off"), help="without it, the other of the two")
     delete = _command(commands, "delete", "delete edits for ever", library=True)
     delete.add_argument("edit_id", metavar="ID", nargs="+")
+    teach = _command(commands, "teach", "teach a list of facts: CSV with a heading, or JSON lines")
+    teach.add_argument("file", metavar="FILE", help="columns or fields: prompt, target, subject, rephrases")
+    teach.add_argument(
+        "--library", default=":memory:", metavar="FILE", help="the library file; made if it is not there"
+    )
+    teach.add_argument("--check", action="store_true", help="only say what is wrong with the list")
+    _add_present(teach, "fact whose question")
     export = _command(commands, "export", "write edits into one file", library=True)
     export.add_argument("out", metavar="FILE", help="where to write them (safetensors)")
     export.add_argument("--edit", dest="edit_id", action="append", metavar="ID", help="only this one; may be repeated")
@@ -91,18 +98,22 @@ def _add_library_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     take = _command(commands, "import", "take in the edits of a file that export wrote", library=True)
     take.set_defaults(function="import_")
     take.add_argument("file", metavar="FILE")
-    take.add_argument(
-        "--present",
-        choices=("skip", "replace", "both"),
-        default="skip",
-        help="what to do with a question that is taught here already (default: skip)",
-    )
+    _add_present(take, "question that")
     serve = commands.add_parser("serve", help="open the page", description="Open the page.")
     serve.set_defaults(module="sola_core.commands", function="serve")
     serve.add_argument("--library", metavar="FILE", help="keep the edits in this file, for you alone on this computer")
     serve.add_argument("--host", help="address to serve on (default: 127.0.0.1, this computer only)")
     serve.add_argument("--port", type=int, help="port to serve on (default: the first free one from 7860)")
     _add_host_flags(serve)
+
+
+def _add_present(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument(
+        "--present",
+        choices=("skip", "replace", "both"),
+        default="skip",
+        help=f"what to do with a {what} is taught here already (default: skip)",
+    )
 
 
 def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -408,3 +408,16 @@ def test_a_certificate_of_a_library_is_made_and_compared(run: Run, library: Path
     assert run("prove", "--library", tmp_path / "no.db")[0] == 2
     saved.write_text("{}")
     assert run("prove", "--certificate", saved)[0] == 2
+
+
+def test_a_list_is_checked_taught_and_gone_on_with(run: Run, library: Path, tmp_path: Path) -> None:
+    table = tmp_path / "facts.csv"
+    table.write_text(f"prompt,target\n{PROMPT},Oslo\nWho wrote the book?,\n", encoding="utf-8")
+    status, out, _ = run("teach", table, "--library", library, "--check")
+    assert status == 1 and "line 3: It has no target." in out and "1 of 2 rows" in out and not library.exists()
+    status, out, _ = run("teach", table, "--library", library)
+    assert status == 1 and "1 taught, 0 were there already, 1 not taught" in out
+    table.write_text(f"prompt,target\n{PROMPT},Oslo\nWho wrote the book?,red\n", encoding="utf-8")
+    status, out, _ = run("teach", table, "--library", library, "--json")
+    assert status == 0 and [row["outcome"] for row in json.loads(out)] == ["present", "taught"]
+    assert run("teach", tmp_path / "no.csv", "--library", library)[0] == 2

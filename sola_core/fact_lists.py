@@ -1,0 +1,134 @@
+"""Lists of facts as people keep them: a CSV table or JSON lines, read row by row, each row a request or an error.
+
+Knows the two file formats and what a request may be. Knows no model and no library; teaching a list is `teaching_lists`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from sola_core.errors import InvalidInput
+from sola_core.records import EditRequest
+from sola_core.text import canonical, checked_request
+
+MAX_BYTES = 4_000_000
+MAX_ROWS = 10_000
+NAMES = {  # heading or field -> part of a request
+    "prompt": "prompt",
+    "question": "prompt",
+    "target": "target",
+    "target_new": "target",
+    "answer": "target",
+    "subject": "subject",
+    "rephrases": "rephrases",
+    "rephrasings": "rephrases",
+}
+BETWEEN = "|"  # rephrasings in one cell of a table
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedFact:
+    """One row of a list: a request, or what is wrong with the row."""
+
+    line: int  # where it begins in the file, 1-based
+    request: EditRequest | None
+    error: str = ""
+
+
+def read_facts_list(content: bytes) -> tuple[ListedFact, ...]:
+    """Return the rows of a list of facts, CSV with a heading or JSON lines; UTF-8, with or without a byte-order mark.
+
+    A row that cannot be used has its error, and so has one that asks what an earlier row asks. Raises InvalidInput for a file
+    that is no such list, or is too long.
+    """
+    if len(content) > MAX_BYTES:
+        raise InvalidInput(f"The list is larger than {MAX_BYTES // 1_000_000} MB. Teach it in parts.")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInput("The list is no text in UTF-8. Save it again as UTF-8 and try once more.") from error
+    if "\0" in text or not text.strip():
+        raise InvalidInput("The list is empty. Give one fact a line." if not text.strip() else "The list is no text.")
+    rows = _json_lines(text) if text.lstrip()[0] == "{" else _table(text)
+    found: list[ListedFact] = []
+    asked: dict[str, int] = {}
+    for line, stored in rows:
+        if len(found) == MAX_ROWS:
+            raise InvalidInput(f"The list has more than {MAX_ROWS:,} facts. Teach it in parts.")
+        fact = _fact(line, stored)
+        if fact.request is not None:
+            key = canonical(fact.request.prompt)
+            if key in asked:
+                fact = ListedFact(line=line, request=None, error=f"Line {asked[key]} asks the same question already.")
+            asked.setdefault(key, line)
+        found.append(fact)
+    if not found:
+        raise InvalidInput("The list has a heading, but no fact below it.")
+    return tuple(found)
+
+
+def _json_lines(text: str) -> Iterator[tuple[int, object]]:
+    for line, words in enumerate(text.splitlines(), start=1):
+        if words.strip():
+            try:
+                yield line, json.loads(words)
+            except (ValueError, RecursionError):
+                yield line, None
+
+
+def _table(text: str) -> Iterator[tuple[int, object]]:
+    first = text.splitlines()[0]
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        heading = [NAMES.get(name.strip().casefold(), "") for name in next(reader)]
+        if "prompt" not in heading or "target" not in heading:
+            raise InvalidInput(
+                "The first line must name the columns: prompt and target, and if there are any subject and rephrases "
+                f"(several with {BETWEEN} between)."
+            )
+        line = reader.line_num + 1
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield line, _named(heading, cells)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise InvalidInput(f"The table cannot be read near line {reader.line_num}: {error}.") from error
+
+
+def _named(heading: Iterable[str], cells: list[str]) -> dict[str, object]:
+    found: dict[str, object] = {name: cell for name, cell in zip(heading, cells, strict=False) if name}
+    if rephrases := str(found.get("rephrases", "")):
+        found["rephrases"] = [part for part in rephrases.split(BETWEEN) if part.strip()]
+    else:
+        found.pop("rephrases", None)
+    return found
+
+
+def _fact(line: int, stored: object) -> ListedFact:
+    if not isinstance(stored, Mapping):
+        return ListedFact(line=line, request=None, error="This line is no JSON object.")
+    parts = {NAMES[str(name)]: value for name, value in stored.items() if str(name) in NAMES}
+    missing = [name for name in ("prompt", "target") if parts.get(name) in (None, "")]
+    if missing:
+        return ListedFact(line=line, request=None, error=f"It has no {' and no '.join(missing)}.")
+    rephrases = parts.get("rephrases") or ()
+    if not isinstance(rephrases, list | tuple):
+        return ListedFact(line=line, request=None, error="Its rephrasings must be a list.")
+    subject = parts.get("subject")
+    if subject is not None and not isinstance(subject, str):
+        return ListedFact(line=line, request=None, error="Its subject must be text.")
+    request = EditRequest(
+        prompt=parts["prompt"],  # its type is checked in the next step
+        target=parts["target"],
+        subject=subject,
+        rephrases=tuple(rephrases),
+    )
+    try:
+        return ListedFact(line=line, request=checked_request(request))
+    except InvalidInput as error:
+        return ListedFact(line=line, request=None, error=str(error))

@@ -1,0 +1,81 @@
+"""Teaches a list of facts one after another, each stored as soon as it holds, so that a cut run goes on where it stopped.
+
+Knows the session and lists. Knows no file and no page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sola_core.errors import EditFailed, InvalidInput, LibraryFull
+from sola_core.fact_lists import ListedFact
+from sola_core.records import Edit
+from sola_core.session import SolaEditor
+from sola_core.text import canonical
+from sola_core.transfer import PRESENT, Present
+
+Outcome = Literal["taught", "present", "failed", "unusable", "not tried"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedOutcome:
+    """What became of one row of a list."""
+
+    line: int
+    outcome: Outcome
+    edit: Edit | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListProgress:
+    """How far a list is, for progress displays."""
+
+    done: int  # rows
+    total: int
+    last: ListedOutcome | None = None
+
+
+def teach_list_steps(
+    editor: SolaEditor, facts: Sequence[ListedFact], present: Present = "skip"
+) -> Generator[ListProgress, None, tuple[ListedOutcome, ...]]:
+    """Teach the usable rows in their order; closing the generator keeps what is taught, and nothing half-done.
+
+    A row whose question is taught here already with the same answer is left alone, so a list can be given again after an
+    interruption. `present`: what to do with one that has another answer. When the library is full the rest is not tried.
+    """
+    if present not in PRESENT:
+        raise InvalidInput(f"Choose what to do with facts that are there already: {', '.join(PRESENT)}.")
+    outcomes: list[ListedOutcome] = []
+    full = ""
+    for done, fact in enumerate(facts):
+        yield ListProgress(done=done, total=len(facts), last=outcomes[-1] if outcomes else None)
+        if full and fact.request is not None:
+            outcomes.append(ListedOutcome(line=fact.line, outcome="not tried", reason=full))
+            continue
+        try:
+            outcomes.append(_taught(editor, fact, present))
+        except LibraryFull as error:
+            full = str(error)
+            outcomes.append(ListedOutcome(line=fact.line, outcome="not tried", reason=full))
+    yield ListProgress(done=len(facts), total=len(facts), last=outcomes[-1] if outcomes else None)
+    return tuple(outcomes)
+
+
+def _taught(editor: SolaEditor, fact: ListedFact, present: Present) -> ListedOutcome:
+    request = fact.request
+    if request is None:
+        return ListedOutcome(line=fact.line, outcome="unusable", reason=fact.error)
+    here = [edit for edit in editor.edits if canonical(edit.prompt) == canonical(request.prompt)]
+    same = next((edit for edit in here if edit.request == request), None)
+    if same is not None or (here and present == "skip"):
+        edit = same or here[-1]
+        reason = "taught before" if same else f"another answer is taught: {edit.target[:80]!r}"
+        return ListedOutcome(line=fact.line, outcome="present", edit=edit, reason=reason)
+    replaced = [edit.id for edit in here] if present == "replace" else []
+    try:
+        return ListedOutcome(line=fact.line, outcome="taught", edit=editor.edit(request, replace=replaced))
+    except EditFailed as error:
+        return ListedOutcome(line=fact.line, outcome="failed", reason=str(error))
