@@ -17,7 +17,7 @@ from torch import Tensor
 from sola_core.asking import Asking
 from sola_core.editors.base import Editor
 from sola_core.editors.sola import Sola, SolaSettings
-from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidRequest, UnknownEdit
+from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidRequest, LibraryFull, UnknownEdit
 from sola_core.host.model import HostModel
 from sola_core.library.pack import pack_of
 from sola_core.library.peft_io import peft_files
@@ -161,18 +161,24 @@ class SolaEditor(Asking):
         base = peft_base(edit, self.host)
         return peft_files(edit, self.tensors(edit_id), base)
 
-    def import_steps(self, content: bytes, present: Present = "skip") -> Generator[Tried, None, Imported]:
+    def import_steps(
+        self, content: bytes, present: Present = "skip", *, room: int | None = None
+    ) -> Generator[Tried, None, Imported]:
         """Try every edit of an exported file, then store those that hold, in one transaction.
 
         Only questions, answers, switches and adapters are taken from the file; ids, keys and digests are made anew.
-        `present` says what to do with a question that is taught here already. Raises InvalidInput when the file is not what
-        it must be, LibraryMismatch when it belongs to another host. Closing the generator before its end stores nothing.
+        `present` says what to do with a question that is taught here already, `room` how many edits may be added. Raises
+        InvalidInput when the file is not what it must be, LibraryMismatch when it belongs to another host, LibraryFull. Closing the generator before its end stores nothing.
         """
         if present not in PRESENT:
             raise InvalidInput(f"Choose what to do with facts that are there already: {', '.join(PRESENT)}.")
         fingerprint, effect = self.host.fingerprint, self.method.effect(self.host)
         pack = pack_of(content, host_fingerprint=fingerprint, method=self.method.name, settings=effect)
         checked_shapes(pack, self.method, self.host)
+        if room is not None and len(pack.edits) > room:
+            raise LibraryFull(
+                f"The file holds {len(pack.edits):,} edits, and there is room for {max(0, room):,} here. Delete some first."
+            )
         own: dict[str, list[str]] = {}
         for edit in self.edits:
             own.setdefault(canonical(edit.prompt), []).append(edit.id)

@@ -1,18 +1,17 @@
 """Teaches a list of facts one after another, each stored as soon as it holds, so that a cut run goes on where it stopped.
 
-Knows the session and lists. Knows no file and no page.
+Knows lists, and what it is to be taught. Knows no file and no page.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from sola_core.errors import EditFailed, InvalidInput, LibraryFull
 from sola_core.fact_lists import ListedFact
-from sola_core.records import Edit
-from sola_core.session import SolaEditor
+from sola_core.records import Edit, EditRequest
 from sola_core.text import canonical
 from sola_core.transfer import PRESENT, Present
 
@@ -38,8 +37,19 @@ class ListProgress:
     last: ListedOutcome | None = None
 
 
+class Teacher(Protocol):
+    """What a list is taught to: an editor, or a visitor's workspace with its limits."""
+
+    @property
+    def edits(self) -> Sequence[Edit]:
+        """All edits, in order of teaching."""
+
+    def edit(self, request: EditRequest, *, replace: Sequence[str] = ()) -> Edit:
+        """Teach one fact; `replace` names edits that are deleted with it."""
+
+
 def teach_list_steps(
-    editor: SolaEditor, facts: Sequence[ListedFact], present: Present = "skip"
+    editor: Teacher, facts: Sequence[ListedFact], present: Present = "skip"
 ) -> Generator[ListProgress, None, tuple[ListedOutcome, ...]]:
     """Teach the usable rows in their order; closing the generator keeps what is taught, and nothing half-done.
 
@@ -64,7 +74,7 @@ def teach_list_steps(
     return tuple(outcomes)
 
 
-def _taught(editor: SolaEditor, fact: ListedFact, present: Present) -> ListedOutcome:
+def _taught(editor: Teacher, fact: ListedFact, present: Present) -> ListedOutcome:
     request = fact.request
     if request is None:
         return ListedOutcome(line=fact.line, outcome="unusable", reason=fact.error)

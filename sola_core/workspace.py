@@ -13,11 +13,18 @@ from typing import TYPE_CHECKING, Literal
 
 from sola_core.comparison import SideBySide, answer_twice
 from sola_core.errors import LibraryFull
+from sola_core.evaluation.certificate import certify_steps
 from sola_core.records import Edit, EditRequest, Erasure, KeysMade, Route, TrainingStep
+from sola_core.steps import finish
+from sola_core.teaching_lists import teach_list_steps
 
 if TYPE_CHECKING:
     from sola_core.atlas import Layout
+    from sola_core.evaluation.certificate import Certificate, Certifying
+    from sola_core.fact_lists import ListedFact
     from sola_core.session import SolaEditor
+    from sola_core.teaching_lists import ListedOutcome, ListProgress
+    from sola_core.transfer import Imported, Present, Tried
 
 Happened = Literal["start", "taught", "on", "off", "deleted", "routed"]
 
@@ -118,6 +125,33 @@ class Workspace:
             self._remember(first.question, first.route)
             yield first
             return (yield from rounds)
+
+    def edit(self, request: EditRequest, *, replace: Sequence[str] = ()) -> Edit:
+        """Teach one fact to its end."""
+        return finish(self.teach(request, replace))
+
+    def teach_list(
+        self, facts: Sequence[ListedFact], present: Present
+    ) -> Generator[ListProgress, None, tuple[ListedOutcome, ...]]:
+        """Teach a list of facts row by row; closing the generator early keeps what is taught."""
+        return teach_list_steps(self, facts, present)
+
+    def export(self) -> bytes:
+        """Return all edits as one file."""
+        return self.editor.export()
+
+    def take_in(self, content: bytes, present: Present) -> Generator[Tried, None, Imported]:
+        """Try the edits of such a file and store those that hold; closing the generator early stores none."""
+        room = None if self._max_edits is None else self._max_edits - len(self.edits)
+        imported = yield from self.editor.import_steps(content, present, room=room)
+        self.taught = self.taught or bool(imported.edits)
+        for edit in imported.edits:
+            self._note("taught", edit.id)
+        return imported
+
+    def certify(self) -> Generator[Certifying, None, Certificate]:
+        """Take every edit back in a copy and return what was compared; nothing here changes."""
+        return certify_steps(self.editor)
 
     def compare_routers(self, question: str) -> Generator[KeysMade, None, dict[str, Route]]:
         """Return the route that each router would take now, by name; the one in use stays in use."""

@@ -11,10 +11,12 @@ import inspect
 import logging
 import os
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import gradio as gr
 from gradio.context import LocalContext
+from gradio.utils import get_upload_folder
 
 from sola_core.errors import InvalidInput, SolaError
 from sola_core.registry import Visitor, WorkspaceRegistry
@@ -116,6 +118,21 @@ def name_field(value: object, name: str) -> str:
     if not isinstance(value, str) or len(value) > MAX_ID_CHARS:
         raise InvalidInput(texts.WRONG_TYPE.format(name=name))
     return value
+
+
+def upload_field(value: object, name: str, most: int) -> bytes:
+    """Return what an uploaded file holds, and delete it from the server; raise InvalidInput for anything else."""
+    if not isinstance(value, str):
+        raise InvalidInput(texts.WRONG_TYPE.format(name=name))
+    path, folder = Path(value).resolve(), Path(get_upload_folder()).resolve()
+    if not path.is_relative_to(folder) or not path.is_file():
+        raise InvalidInput(texts.WRONG_TYPE.format(name=name))
+    try:
+        if path.stat().st_size > most:
+            raise InvalidInput(f"This file is larger than {most / 1e6:.0f} MB. Choose a smaller one.")
+        return path.read_bytes()
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def whole_field(value: object, name: str, below: int) -> int:

@@ -21,7 +21,9 @@ from sola_core.ui import border, markup, present, texts
 from sola_core.ui.ask import AskHandlers, AskPanel, ask_panel
 from sola_core.ui.edits import EditsPanel, edits_panel
 from sola_core.ui.endpoints import add_endpoints
+from sola_core.ui.keep import KeepHandlers, KeepPanel, keep_panel
 from sola_core.ui.map import MapHandlers, MapPanel, map_panel
+from sola_core.ui.proof import ProofHandlers, ProofPanel, proof_panel
 from sola_core.ui.routers import RouterHandlers, RoutersPanel, routers_panel
 from sola_core.ui.teach import TeachHandlers, TeachPanel, teach_panel
 from sola_core.ui.theme import theme
@@ -44,6 +46,10 @@ def build(studio: Studio) -> gr.Blocks:
                     wires.teach = teach_panel(studio)
                 with _card("edits"):
                     wires.edits = edits_panel(studio, wires)
+                with _card("proof"):
+                    wires.proof = proof_panel()
+                with _card("keep"):
+                    wires.keep = keep_panel()
             with gr.Column(scale=7, min_width=320):
                 with _card("ask"):
                     wires.ask = ask_panel()
@@ -93,7 +99,7 @@ def _launch(page: gr.Blocks, host: str, port: int | None, block: bool) -> str:
         ssr_mode=False,
         mcp_server=False,
         show_error=False,
-        max_file_size="1mb",
+        max_file_size="4mb",
         allowed_paths=[],
         prevent_thread_lock=not block,
         quiet=not block,
@@ -112,19 +118,23 @@ class _Wires:
     map: MapPanel
     why: list[gr.components.Component]
     routers: RoutersPanel
+    proof: ProofPanel
+    keep: KeepPanel
     foot: gr.HTML
 
     def __init__(self, studio: Studio) -> None:
         self.studio, self.registry = studio, studio.registry
         self.token = gr.BrowserState("", storage_key=TOKEN_KEY)
         self.teaching, self.asking, self.mapping = TeachHandlers(studio), AskHandlers(studio), MapHandlers(studio)
-        self.routing = RouterHandlers(studio)
+        self.routing, self.proving, self.keeping = RouterHandlers(studio), ProofHandlers(studio), KeepHandlers(studio)
 
     def connect(self, page: gr.Blocks) -> None:
         """Join every button to its handler and every handler to the panels that follow."""
         self._connect_teach()
         self._connect_ask()
         self._connect_routers()
+        self._connect_proof()
+        self._connect_keep()
         _quick(self.map.timer.tick, self.mapping.improve, [self.ask.asked, self.map.method, self.token],
                [*self.map.shown, self.map.timer])  # fmt: skip
         arrived = _quick(page.load, self.arrive, [self.token], [self.token, self.teach.teach, self.ask.ask])
@@ -210,6 +220,24 @@ class _Wires:
                                trigger_mode="always_last", preprocess=False)  # fmt: skip
         self.follow(switched)
         _quick(switched.failure, lambda: "", None, [panel.status])
+
+    def _connect_proof(self) -> None:
+        panel, act = self.proof, self.proving
+        run = self._model([panel.prove.click], act.prove, [self.token], panel.shown)
+        _quick(run.failure, act.unfinished, None, panel.shown)
+        panel.stop.click(None, cancels=[run])
+
+    def _connect_keep(self) -> None:
+        panel, act = self.keep, self.keeping
+        _quick(panel.save.click, act.save, [self.token], [panel.status, panel.download])
+        loaded = self._model([panel.load.upload], act.load, [panel.load, panel.present, self.token], panel.shown)
+        taught = self._model([panel.teach.click], act.teach, [panel.waiting, panel.present, self.token], panel.shown)
+        chosen = _state(panel.choose.upload, act.choose, [panel.choose], panel.shown)
+        for run in (loaded, taught):
+            self.follow(run)
+        for run in (loaded, taught, chosen):
+            _quick(run.failure, act.unfinished, None, panel.shown)
+        panel.stop.click(None, cancels=[loaded, taught])
 
     def _model(
         self,

@@ -14,6 +14,9 @@ from sola_core.records import Answer, Edit, KeysMade, Route, TrainingStep
 from sola_core.ui import texts
 
 if TYPE_CHECKING:
+    from sola_core.evaluation.certificate import Certificate, Certifying
+    from sola_core.teaching_lists import ListedOutcome
+    from sola_core.transfer import Imported
     from sola_core.workspace import Limits, Moment
 
 SHORT = 60  # characters of a text in a sentence or a label
@@ -51,6 +54,76 @@ def quoted(text: str, limit: int = SHORT) -> str:
 def seconds(value: float) -> str:
     """Return a duration in words."""
     return f"{value:.1f} s"
+
+
+# ---- files and lists ----
+
+
+def trying(done: int, total: int) -> str:
+    """Return how far the loading of a file is, in words."""
+    return f"Trying edit {min(done + 1, total)} of {total}"
+
+
+def loaded(imported: Imported) -> str:
+    """Return what became of a file's edits, in words."""
+    words = [f"{_many(len(imported.edits), 'edit')} stored; each gave its answer here before it was."]
+    if imported.skipped:
+        words.append(f"{_many(len(imported.skipped), 'question')} taught here already, so left as it is.")
+    if imported.failures:
+        words.append(
+            f"{_many(len(imported.failures), 'edit')} did not give its answer with this model and was not stored."
+        )
+    return " ".join(words)
+
+
+def list_read(rows: int, usable: int) -> str:
+    """Return what a list holds, in words."""
+    wrong = rows - usable
+    words = f"{_many(usable, 'fact')} can be taught."
+    return f"{words} {_many(wrong, 'row')} cannot: the table says why." if wrong else words
+
+
+def teaching_list(done: int, total: int) -> str:
+    """Return how far a list is, in words."""
+    return f"Teaching row {min(done + 1, total)} of {total}"
+
+
+def list_taught(outcomes: Sequence[ListedOutcome]) -> str:
+    """Return what became of a list, in words."""
+    taught, there = (sum(o.outcome == kind for o in outcomes) for kind in ("taught", "present"))
+    words = f"{_many(taught, 'fact')} taught."
+    if there:
+        words += f" {there:,} had been taught before."
+    if left := len(outcomes) - taught - there:
+        words += f" {_many(left, 'row')} not taught: the table says why."
+    return words
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+# ---- proof ----
+
+
+def certifying(at: Certifying) -> str:
+    """Return how far a proof is, in words."""
+    return f"{at.stage[0].upper()}{at.stage[1:]}: edit {min(at.done + 1, at.total)} of {at.total}"
+
+
+def certified(certificate: Certificate) -> str:
+    """Return the verdict of a proof, in words."""
+    edits, cases = len(certificate.witnesses), sum(check.cases for check in certificate.checks)
+    if certificate.breaches:
+        return (
+            f"Not proved: {certificate.breaches:,} of {cases:,} comparisons found a difference. "
+            "The table names them; please report it with the certificate."
+        )
+    many = f"All {edits:,} edits were" if edits > 1 else "The edit was"
+    return (
+        f"{many} taken back, and every number of the model is what it was before: {cases:,} comparisons, no difference in a "
+        "single bit."
+    )
 
 
 # ---- edits ----

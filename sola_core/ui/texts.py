@@ -77,6 +77,37 @@ ROUTERS_HINT: Final = "Scores are not alike between routers: compare what they d
 ROUTERS_CHART: Final = "What each router would have done with this question"
 COMPARE: Final = "Compare the routers"
 
+KEEP_HEADING: Final = "Save, load, teach a list"
+KEEP_HINT: Final = "A file carries your edits to another page with the same model. A list is a table with the columns prompt and target."
+SAVE: Final = "Save my edits"
+SAVED: Final = "The file is ready. It holds the facts in clear text."
+DOWNLOAD: Final = "Download the file"
+LOAD: Final = "Load saved edits"
+LIST: Final = "Choose a list (CSV, JSON lines)"
+PRESENT: Final = "A question that is taught already"
+PRESENT_CHOICES: Final = {
+    "skip": "keep what is taught",
+    "replace": "replace it",
+    "both": "keep both; the newer answers",
+}
+TEACH_LIST: Final = "Teach these facts"
+LIST_TABLE: Final = "The rows of the list"
+KEEP_STOPPED: Final = "Stopped. What was taught or stored before stays."
+NO_LIST: Final = "There is no list waiting any more. Choose the file again."
+
+PROOF_HEADING: Final = "Prove"
+PROOF_HINT: Final = (
+    "Every edit is switched off and on and then deleted, in a copy, and each time the model’s numbers are compared with those "
+    "of the untouched model, bit by bit. Your own edits stay as they are."
+)
+PROVE: Final = "Prove that all of it can be taken back"
+PROOF_START: Final = "Copying the edits"
+PROOF_TABLE: Final = "What was compared"
+CERTIFICATE: Final = "Download the certificate"
+UNPROVED: Final = "Stopped before the end: nothing is proved, and nothing was changed."
+DIGEST_OF_STATE: Final = "State digest of these edits"
+DIGEST_OF_PARAMETERS: Final = "SHA-256 of the model’s parameters, before and after"
+
 MAP_HEADING: Final = "Map of meanings"
 MAP_HINT: Final = (
     "Texts with similar meanings lie near each other. A line leads from a question to the edit that answered it. "
