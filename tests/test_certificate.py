@@ -74,8 +74,8 @@ def test_it_is_written_and_read_back_without_any_text(certificate: Certificate, 
 def test_the_same_library_gives_the_same_certificate_and_another_does_not(
     taught: SolaEditor, certificate: Certificate, host: HostModel
 ) -> None:
-    again = finish(certify_steps(taught))
-    assert compared(certificate, again) == []
+    first, again = finish(certify_steps(taught)), finish(certify_steps(taught))
+    assert first.surroundings == again.surroundings and compared(first, again) == []
     with load_editor(host=host, router="hidden") as other:
         other.edit(FRANCE)
         found = compared(certificate, finish(certify_steps(other)))

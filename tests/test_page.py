@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
+from sola_core.evaluation.certificate import read_certificate
 from sola_core.host.model import HostModel
 from sola_core.routing.encoders import TextEncoder
 from sola_core.workspace import Limits
@@ -273,6 +275,40 @@ def test_emoji_thai_and_right_to_left_texts_are_taught_and_found_by_their_own_wo
         assert visit.ask(prompt)[1] == target
     assert visit.ask("เมืองไหนใหญ่ที่สุด")[0] == visit.ask("เมืองไหนใหญ่ที่สุด")[1]
     expect(visit.page.locator("#why-sentence")).to_contain_text("cannot read this question")
+
+
+def test_edits_are_saved_loaded_by_another_visitor_and_proved(come: Come, tmp_path: Path) -> None:
+    visit, other = come(), come()
+    visit.teach(PROMPT, TARGET)
+    visit.page.get_by_role("button", name="Save my edits").click()
+    with visit.page.expect_download() as caught:
+        visit.page.locator("#download").click()
+    file = tmp_path / "edits.safetensors"
+    caught.value.save_as(file)
+    with other.page.expect_file_chooser() as chooser:
+        other.page.get_by_role("button", name="Load saved edits").click()
+    chooser.value.set_files(file)
+    expect(other.page.locator("#keep-status")).to_contain_text("1 edit stored", timeout=60 * SECONDS)
+    expect(other.page.locator("#sola-digest")).to_have_text(visit.digest(), timeout=30 * SECONDS)
+    other.page.get_by_role("button", name="Prove that all").click()
+    expect(other.page.locator("#proof-status")).to_contain_text("no difference in a single bit", timeout=90 * SECONDS)
+    with other.page.expect_download() as caught:
+        other.page.locator("#certificate").click()
+    caught.value.save_as(tmp_path / "certificate.json")
+    assert read_certificate(tmp_path / "certificate.json").state_digest == visit.digest()
+
+
+def test_a_list_is_previewed_and_taught(come: Come, tmp_path: Path) -> None:
+    visit, table = come(), tmp_path / "facts.csv"
+    table.write_text(f"prompt,target\n{PROMPT},{TARGET}\nWho wrote the book?,red\n{HOSTILE},\n", encoding="utf-8")
+    with visit.page.expect_file_chooser() as chooser:
+        visit.page.get_by_role("button", name="Choose a list").click()
+    chooser.value.set_files(table)
+    expect(visit.page.locator("#keep-status")).to_contain_text("2 facts can be taught. 1 row cannot")
+    visit.page.get_by_role("button", name="Teach these facts").click()
+    expect(visit.page.locator("#keep-status")).to_contain_text("2 facts taught", timeout=90 * SECONDS)
+    expect(visit.page.locator("#edits-summary")).to_contain_text("2 stored")
+    assert visit.page.evaluate("window.hacked") is None
 
 
 def test_four_visitors_at_once_can_all_use_their_rows(come: Come) -> None:
