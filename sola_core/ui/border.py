@@ -129,7 +129,7 @@ def upload_field(value: object, name: str, most: int) -> bytes:
         raise InvalidInput(texts.WRONG_TYPE.format(name=name))
     try:
         if path.stat().st_size > most:
-            raise InvalidInput(f"This file is larger than {most / 1e6:.0f} MB. Choose a smaller one.")
+            raise InvalidInput(f"This file is larger than {most // 1000:,} kB. Choose a smaller one.")
         return path.read_bytes()
     finally:
         path.unlink(missing_ok=True)
