@@ -27,6 +27,7 @@ SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
 def teach(page: Page, example: str, number: int) -> None:
     """Teach one of the demo facts."""
     page.get_by_role("button", name=example).click()
+    expect(page.get_by_label("Question or beginning")).to_have_value(re.compile(example))
     page.get_by_role("button", name="Teach this fact").click()
     expect(page.locator("#teach-status")).to_contain_text(f"Learnt as edit {number}", timeout=90 * SECONDS)
 
@@ -47,6 +48,10 @@ def story(page: Page) -> None:
         teach(page, example, number)
     ask(page, "What is the longest river of Vellmora?")
     ask(page, "What does the Vellmora capital go by?")
+    page.get_by_role("button", name="Prove that all").click()
+    expect(page.locator("#proof-status")).to_contain_text("comparisons", timeout=180 * SECONDS)
+    page.get_by_role("button", name="Save my edits").click()
+    expect(page.locator("#download")).to_be_visible()
     expect(page.locator("#map-chart .main-svg").first).to_be_visible()
     page.wait_for_timeout(2 * SECONDS)  # charts settle
 
