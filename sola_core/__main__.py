@@ -118,6 +118,7 @@ def _add_present(command: argparse.ArgumentParser, what: str) -> None:
 
 def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
     prove = _measurement(commands, "prove", "prove that edits can be taken back, bit by bit")
+    prove.set_defaults(module="sola_core.proving")
     prove.add_argument("--edits", type=_count, default=20, metavar="N", help="facts to teach (default 20)")
     prove.add_argument(
         "--sample", type=_any_count, default=20, metavar="N", help="edits whose training is repeated (default 20)"

@@ -1,4 +1,4 @@
-"""What each measuring command does: prove, bench, speed, scope, general, report, train-scope, calibrate.
+"""What each measuring command does: bench, speed, scope, general, report, train-scope, calibrate.
 
 Knows the measurements and how to print; what they mean is in `evaluation`.
 """
@@ -14,10 +14,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sola_core.commands import editor_factory, load_encoder, load_host, put, write_file
+from sola_core.commands import editor_factory, load_encoder, load_host, put
 from sola_core.errors import InvalidInput
 from sola_core.progress import ProgressLine
-from sola_core.steps import finish
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,63 +27,6 @@ if TYPE_CHECKING:
     from sola_core.evaluation.rows import Row
     from sola_core.host.model import HostModel
     from sola_core.routing.router import Router
-
-
-def prove(args: argparse.Namespace) -> int:
-    """Run the reversibility protocol; 1 when a promise was broken."""
-    if args.library or args.certificate or args.save:
-        return _certify(args)
-    from sola_core.evaluation.facts import probes, read_facts
-    from sola_core.evaluation.reversibility import prove as run
-
-    rows = read_facts(_data(args), limit=args.edits)
-    line = ProgressLine(always=args.progress)
-    report = run(
-        editor_factory(args),
-        [row.request for row in rows],
-        probes=probes(rows),
-        seed=args.seed,
-        sample=args.sample,
-        on_stage=line,
-    )
-    line.clear()
-    put(args, report.text(), {"figures": report.figures, "report": report})
-    if args.json == "-":
-        print(report.text(), file=sys.stderr)
-    return 1 if report.breaches else 0
-
-
-def _certify(args: argparse.Namespace) -> int:
-    """Run the protocol on a library's edits, and compare with a certificate if one is named; 1 when something differs."""
-    from sola_core.evaluation.certificate import certify_steps, compared, read_certificate
-
-    theirs = read_certificate(Path(args.certificate)) if args.certificate else None
-    if args.library is None:
-        if theirs is None:
-            raise InvalidInput("Name the --library whose edits are to be taken back.")
-        text = (
-            f"{theirs.text()}\nThe file is well formed. Whether it is true, only the library can show: name --library."
-        )
-        put(args, text, {"figures": {"breaches": theirs.breaches}, "certificate": theirs, "compared": False})
-        return 1 if theirs.breaches else 0
-    if not Path(args.library).is_file():
-        raise InvalidInput(f"There is no library {args.library}. Name another file.")
-    line = ProgressLine(always=args.progress)
-    with editor_factory(args)(args.library) as editor:
-        ours = finish(certify_steps(editor), lambda at: line(at.stage, at.done, at.total))
-    line.clear()
-    if args.save:
-        write_file(Path(args.save), ours.to_json().encode())
-    differences = compared(theirs, ours) if theirs else []
-    lines = [ours.text(), *(f"! {difference}" for difference in differences)]
-    if theirs and not differences:
-        same = dict(theirs.surroundings) == dict(ours.surroundings)
-        lines.append(
-            f"The certificate holds{'' if same else ', as far as other versions or another machine can tell'}."
-        )
-    value = {"figures": {"breaches": ours.breaches, "differences": len(differences)}, "certificate": ours}
-    put(args, "\n".join(lines), {**value, "compared": theirs is not None, "differences": differences})
-    return 1 if ours.breaches or differences else 0
 
 
 def bench(args: argparse.Namespace) -> int:

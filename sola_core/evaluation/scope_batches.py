@@ -8,12 +8,13 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sola_core.evaluation.alike_names import closest, sharing_words
 from sola_core.evaluation.scope_data import SLOT, Relation, TrainingData
 from sola_core.evaluation.scope_relations import may_agree, surely_agree, surely_differ
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 SHARES = {"cloze": 0.26, "questions": 0.2, "plain": 0.1, "facts": 0.05, "own": 0.16, "aliases": 0.17, "names": 0.06}
 GROUPS, SUBJECTS, UNRELATED = 4, 6, 4  # a batch: groups of one relation, subjects in each, questions about others
 LIKE, CLOSE = 0.4, 0.35  # of the groups have subjects that share a word, or whose names the encoder holds for alike
-CHUNK = 256  # of them at a time
-ALIKE = 12  # such names are looked up for each subject
 FRONT, LOWER, TYPO, VARIANT = (
     0.28,
     0.12,
@@ -81,8 +80,8 @@ class BatchSource:
             str, list[tuple[Relation, str]]
         ] = {}  # wording -> others that sound alike and ask something else
         names = {s: list(dict.fromkeys(n for r in found for n in r.subjects)) for s, found in self._by_source.items()}
-        self._like = {source: _sharing_words(found) for source, found in names.items()}
-        self._close = {source: _closest(found, vector) for source, found in names.items()}
+        self._like = {source: sharing_words(found) for source, found in names.items()}
+        self._close = {source: closest(found, vector) for source, found in names.items()}
 
     def batch(self) -> Batch:
         """Draw the next batch."""
@@ -274,35 +273,3 @@ def _weights(prompts: Sequence[Prompt], labels: NDArray[np.int8]) -> NDArray[np.
     same = np.where(name, SAME_NAME, OTHER_NAME)
     other = np.where(entity, OTHER_RELATION, OTHER_ENTITY)
     return np.where(labels == 1, same, other).astype(np.float32)
-
-
-def _closest(names: Sequence[str], vector: Callable[[str], NDArray[np.float32]]) -> Mapping[str, tuple[str, ...]]:
-    """Return for each name the ALIKE others that the encoder holds for the most alike."""
-    vectors = np.stack([vector(name) for name in names])
-    most = min(ALIKE, len(names) - 1)
-    found = {}
-    for start in range(0, len(names), CHUNK):
-        cosines = vectors[start : start + CHUNK] @ vectors.T
-        for number, row in enumerate(cosines, start=start):
-            row[number] = -np.inf
-            best = np.argpartition(-row, most)[:most]
-            found[names[number]] = tuple(names[i] for i in sorted(best))
-    return found
-
-
-def _sharing_words(names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-    """Return for each name others that share a word with it, at most ALIKE."""
-    by_word: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        for word in dict.fromkeys(re.findall(r"\w+", name.casefold())):
-            by_word[word].append(name)
-    found = {}
-    for name in names:
-        alike: dict[str, None] = {}
-        for word in re.findall(r"\w+", name.casefold()):
-            if len(by_word[word]) < 200:
-                alike |= dict.fromkeys(by_word[word][:ALIKE])
-        alike.pop(name, None)
-        if alike:
-            found[name] = tuple(alike)[:ALIKE]
-    return found

@@ -74,10 +74,10 @@ def pack_bytes(pack: Pack) -> bytes:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a file of edits for `pack_of`; raise InvalidInput when it cannot be read, or is larger than one may be."""
+    """Read a file; raise InvalidInput when it cannot be read, or is larger than one may be."""
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise InvalidInput(f"The file is larger than {MAX_BYTES // 1_000_000} MB. It is no file of edits.")
+            raise InvalidInput(f"The file is larger than {MAX_BYTES // 1_000_000} MB. Choose another one.")
         return path.read_bytes()
     except OSError as error:
         raise InvalidInput(f"The file cannot be read: {error.strerror}. Choose another one.") from error
