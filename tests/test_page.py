@@ -92,6 +92,10 @@ class Visit:
         self.page.reload()
         self.watch.errors[:] = before
 
+    def open(self, tab: str) -> None:
+        """Turn to a tab."""
+        self.page.get_by_role("tab", name=tab).click()
+
     def digest(self) -> str:
         """Return the state digest in the footer."""
         return self.page.locator("#sola-digest").inner_text()
@@ -280,11 +284,13 @@ def test_emoji_thai_and_right_to_left_texts_are_taught_and_found_by_their_own_wo
 def test_edits_are_saved_loaded_by_another_visitor_and_proved(come: Come, tmp_path: Path) -> None:
     visit, other = come(), come()
     visit.teach(PROMPT, TARGET)
+    visit.open("Prove and keep")
     visit.page.get_by_role("button", name="Save my edits").click()
     with visit.page.expect_download() as caught:
         visit.page.locator("#download").click()
     file = tmp_path / "edits.safetensors"
     caught.value.save_as(file)
+    other.open("Prove and keep")
     with other.page.expect_file_chooser() as chooser:
         other.page.get_by_role("button", name="Load saved edits").click()
     chooser.value.set_files(file)
@@ -301,12 +307,14 @@ def test_edits_are_saved_loaded_by_another_visitor_and_proved(come: Come, tmp_pa
 def test_a_list_is_previewed_and_taught(come: Come, tmp_path: Path) -> None:
     visit, table = come(), tmp_path / "facts.csv"
     table.write_text(f"prompt,target\n{PROMPT},{TARGET}\nWho wrote the book?,red\n{HOSTILE},\n", encoding="utf-8")
+    visit.open("Prove and keep")
     with visit.page.expect_file_chooser() as chooser:
         visit.page.get_by_role("button", name="Choose a list").click()
     chooser.value.set_files(table)
     expect(visit.page.locator("#keep-status")).to_contain_text("2 facts can be taught. 1 row cannot")
     visit.page.get_by_role("button", name="Teach these facts").click()
     expect(visit.page.locator("#keep-status")).to_contain_text("2 facts taught", timeout=90 * SECONDS)
+    visit.open("Studio")
     expect(visit.page.locator("#edits-summary")).to_contain_text("2 stored")
     assert visit.page.evaluate("window.hacked") is None
 

@@ -23,9 +23,9 @@ from sola_core.workspace import AskedQuestion, Workspace
 
 Shown = tuple[
     object, ...
-]  # base text, base badge, edited text, edited badge, comparison, asked, why, stop button, why panel, routers panel
+]  # base text, base badge, edited text, edited badge, comparison, asked, why, stop button, why panel, decided, routers panel
 WHY_PARTS = 5  # components of the why panel
-FOLLOWING = WHY_PARTS + 6  # ... and of the routers panel
+FOLLOWING = WHY_PARTS + 1 + 5  # ... the question as it was decided, and the routers panel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,8 @@ class AskHandlers:
         """Stream both answers; who answered and why is known with the first piece."""
         visitor = border.visitor(self._registry, request, token)
         text = checked_prompt(border.text_field(question, "question"))
-        yield "", "", "", "", "", gr.skip(), gr.skip(), gr.update(interactive=True), *(gr.skip(),) * FOLLOWING
+        before = *(gr.skip(),) * WHY_PARTS, None, *waiting()
+        yield "", "", "", "", "", gr.skip(), gr.skip(), gr.update(interactive=True), *before
         with self._registry.visit(visitor) as workspace:
             numbers = workspace.numbers()
             rounds = workspace.ask(text)
@@ -155,7 +156,7 @@ class AskHandlers:
     def _first(self, workspace: Workspace, both: SideBySide) -> Shown:
         why = explain.why(both.question, both.route, workspace.edits, workspace.numbers())
         asked = AskedQuestion(number=1, text=both.question, edit_id=both.route.edit_id)
-        return asked, why, gr.skip(), *show_why(why), *waiting(Decided(question=both.question, route=both.route))
+        return asked, why, gr.skip(), *show_why(why), Decided(question=both.question, route=both.route), *waiting()
 
     def _texts(self, both: SideBySide, who: str) -> tuple[str, str, str, str]:
         base_badge = markup.badge("The model as it was trained", "base")

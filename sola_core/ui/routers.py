@@ -38,8 +38,9 @@ class RoutersPanel:
     choice: gr.Radio
     status: gr.HTML
     compare: gr.Button
-    decided: gr.State  # Decided, or None once it was compared
-    shown: list[gr.components.Component]  # decided, words, button, chart, table's fold, table
+    decided: gr.State  # Decided: the question asked last, None when its answer has not begun
+    compared: gr.State  # the Decided that was compared last
+    shown: list[gr.components.Component]  # words, button, chart, table's fold, table
 
 
 def routers_panel(studio: Studio) -> RoutersPanel:
@@ -57,20 +58,19 @@ def routers_panel(studio: Studio) -> RoutersPanel:
         elem_id="router",
         elem_classes="sola-choice",
     )
-    status, decided = gr.HTML(elem_id="router-status"), gr.State(None)
     return RoutersPanel(
         choice=choice,
-        status=status,
+        status=gr.HTML(elem_id="router-status"),
         compare=compare,
-        decided=decided,
-        shown=[decided, words, compare, chart, fold, table],
+        decided=gr.State(None),
+        compared=gr.State(None),
+        shown=[words, compare, chart, fold, table],
     )
 
 
-def waiting(decided: Decided | None) -> Shown:
+def waiting() -> Shown:
     """Return what `RoutersPanel.shown` shows from a question's first piece until the comparison comes."""
-    hidden = gr.update(visible=HIDDEN)
-    return decided, "", hidden, hidden, hidden, ""
+    return _words("")
 
 
 class RouterHandlers:
@@ -96,11 +96,11 @@ class RouterHandlers:
         """Ask every router about the question, however long it takes."""
         yield from self._compare(decided, token, request, None)
 
-    def offer(self, decided: object) -> Shown:
-        """Offer the comparison, when nobody was asked yet."""
-        if not isinstance(decided, Decided):
-            return (gr.skip(),) * len(waiting(None))
-        return self._words("", button=True)
+    def offer(self, decided: object, compared: object) -> Shown:
+        """Offer the comparison for a question whose answer was stopped, when nobody was asked yet."""
+        if not isinstance(decided, Decided) or decided is compared:
+            return (gr.skip(),) * len(waiting())
+        return _words(_HEADING, button=True)
 
     def _compare(
         self, decided: object, token: object, request: gr.Request, most: int | None
@@ -113,9 +113,9 @@ class RouterHandlers:
                 while True:
                     step = next(steps)
                     if most is not None and step.total > most:
-                        yield self._words(markup.note(present.keys_first(step)), button=True)
+                        yield decided, *_words(_HEADING + markup.note(present.keys_first(step)), button=True)
                         return
-                    yield self._words(markup.progress(present.keys_text(step), step.done, step.total))
+                    yield decided, *_words(_HEADING + markup.progress(present.keys_text(step), step.done, step.total))
             except StopIteration as finished:
                 routes: dict[str, Route] = finished.value
             finally:
@@ -125,11 +125,7 @@ class RouterHandlers:
             rows = explain.router_rows(
                 list(routes.values()), decided.route.router, workspace.edits, workspace.numbers()
             )
-        yield self._compared(rows, changed)
-
-    def _words(self, words: str, *, button: bool = False) -> Shown:
-        offered = gr.update(visible=seen(button))
-        return gr.skip(), _HEADING + words, offered, gr.skip(), gr.skip(), gr.skip()
+        yield decided, *self._compared(rows, changed)
 
     def _compared(self, rows: list[RouterRow], changed: bool) -> Shown:
         table = [
@@ -147,4 +143,10 @@ class RouterHandlers:
         drawn = any(row.number for row in rows)
         chart = gr.update(value=shown(routers_figure(rows)) if drawn else None, visible=seen(drawn))
         fold, gone = gr.update(visible=seen(drawn)), gr.update(visible=HIDDEN)
-        return None, _HEADING + words, gone, chart, fold, markup.table(texts.ROUTERS_CHART, head, table)
+        return _HEADING + words, gone, chart, fold, markup.table(texts.ROUTERS_CHART, head, table)
+
+
+def _words(words: str, *, button: bool = False) -> Shown:
+    """Show words in place of a comparison. Every part is named each time: of streamed messages only the last may be seen."""
+    hidden = gr.update(visible=HIDDEN)
+    return words, gr.update(visible=seen(button)), hidden, hidden, ""

@@ -1,0 +1,173 @@
+"""Wires the panels to one another: which of them follows which change.
+
+Knows every panel and the events; what the panels do is theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Unpack
+
+import gradio as gr
+from gradio.events import Dependency
+
+from sola_core.precedence import covers, uncovered_by
+from sola_core.studio import Studio
+from sola_core.ui import border, joining, markup, present
+from sola_core.ui.ask import AskHandlers, AskPanel
+from sola_core.ui.edits import EditsPanel
+from sola_core.ui.joining import quick
+from sola_core.ui.keep import KeepHandlers, KeepPanel
+from sola_core.ui.map import MapHandlers, MapPanel
+from sola_core.ui.proof import ProofHandlers, ProofPanel
+from sola_core.ui.routers import RouterHandlers, RoutersPanel
+from sola_core.ui.teach import TeachHandlers, TeachPanel
+
+TOKEN_KEY = "sola-studio"  # where the browser keeps its token and the router it chose
+
+
+@dataclass
+class Wires:
+    """The panels while they are being joined."""
+
+    studio: Studio
+    teach: TeachPanel
+    edits: EditsPanel
+    ask: AskPanel
+    map: MapPanel
+    why: list[gr.components.Component]
+    routers: RoutersPanel
+    proof: ProofPanel
+    keep: KeepPanel
+    foot: gr.HTML
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio, self.registry = studio, studio.registry
+        self.token = gr.BrowserState("", storage_key=TOKEN_KEY)
+        self.teaching, self.asking, self.mapping = TeachHandlers(studio), AskHandlers(studio), MapHandlers(studio)
+        self.routing, self.proving, self.keeping = RouterHandlers(studio), ProofHandlers(studio), KeepHandlers(studio)
+
+    def connect(self, page: gr.Blocks) -> None:
+        """Join every button to its handler and every handler to the panels that follow."""
+        self._connect_teach()
+        self._connect_ask()
+        self._connect_routers()
+        self._connect_proof()
+        self._connect_keep()
+        quick(self.map.timer.tick, self.mapping.improve, [self.ask.asked, self.map.method, self.token],
+               [*self.map.shown, self.map.timer])  # fmt: skip
+        arrived = quick(page.load, self.arrive, [self.token], [self.token, self.teach.teach, self.ask.ask])
+        self.follow(arrived)
+
+    def follow(self, change: Dependency) -> None:
+        """Let every panel that shows edits follow a change of them."""
+        joining.state(change.then, self.after, self.inputs, self.outputs)
+
+    @property
+    def inputs(self) -> list[gr.components.Component]:
+        """What `after` takes beside the request."""
+        return [self.ask.asked, self.token]
+
+    @property
+    def outputs(self) -> list[gr.components.Component]:
+        """What `after` returns values for."""
+        edits, ask = self.edits, self.ask
+        return [
+            edits.rows,
+            edits.summary,
+            self.foot,
+            self.routers.choice,
+            *ask.suggestions,
+            ask.suggested,
+            *self.map.shown,
+        ]
+
+    def after(self, asked: object, token: object, request: gr.Request) -> tuple[object, ...]:
+        """Return the list of edits, its summary, the footer, the router, the suggestions and the map as they are now."""
+        with self.registry.visit(border.visitor(self.registry, request, token)) as workspace:
+            edits = workspace.edits
+            rows = present.edit_rows(edits, workspace.numbers(), covers(edits), uncovered_by(edits))
+            router = workspace.router_name
+            foot = markup.footer(self.studio.about, workspace.digest, router)
+        suggestions = self.asking.suggest(edits[-1].request if edits else None)
+        summary = markup.note(present.edits_summary(rows))
+        return rows, summary, foot, router, *suggestions, *self.mapping.draw(asked, token, request)
+
+    def arrive(self, token: object) -> tuple[object, object, object]:
+        """Give a new browser its token, and open the buttons."""
+        return border.kept(self.registry, token), gr.update(interactive=True), gr.update(interactive=True)
+
+    def _connect_teach(self) -> None:
+        panel, act = self.teach, self.teaching
+        quick(panel.examples.click, act.choose, [panel.examples],
+               [panel.prompt, panel.target, panel.subject, panel.rephrases, self.ask.question])  # fmt: skip
+        boxes = [panel.prompt, panel.target, panel.subject, panel.rephrases, self.token]
+        runs = [
+            self._model([panel.teach.click, panel.target.submit], act.teach, boxes, panel.shown),
+            self._model([panel.replace.click], act.replace, [panel.pending, self.token], panel.shown),
+            self._model([panel.keep_both.click], act.keep_both, [panel.pending, self.token], panel.shown),
+        ]
+        for run in runs:
+            self.follow(run)
+            quick(run.failure, act.unfinished, None, panel.shown)
+        quick(panel.never_mind.click, act.never_mind, None, panel.shown)
+        panel.cancel.click(None, cancels=[*runs])  # to the page a cancelled run is one that failed
+
+    def _connect_ask(self) -> None:
+        panel, act = self.ask, self.asking
+        run = self._model(
+            [panel.ask.click, panel.question.submit], act.ask, [panel.question, self.token],
+            [*panel.shown, *self.why, self.routers.decided, *self.routers.shown],
+        )  # fmt: skip
+        quick(run.then, act.ended, None, [panel.stop])
+        quick(run.then, act.why_again, [panel.told], self.why)
+        quick(run.failure, act.unfinished, None, [panel.shown[4]])
+        routers = self.routers
+        soon = self._model(run.success, self.routing.compare_soon, [routers.decided, self.token],
+                           [routers.compared, *routers.shown], trigger_mode="multiple")  # fmt: skip
+        quick(run.failure, self.routing.offer, [routers.decided, routers.compared], routers.shown)
+        # a comparison that is still running is about the question before
+        gr.on([panel.ask.click, panel.question.submit], None, cancels=[soon], api_visibility="private")
+        quick(run.then, self.mapping.draw, [panel.asked, self.token], self.map.shown)
+        panel.stop.click(None, cancels=[run])
+        for number, button in enumerate(panel.suggestions):
+            taken = quick(button.click, act.taker(number), [panel.suggested], [panel.question])
+            taken.then(None, js=f"() => document.getElementById('{panel.ask.elem_id}').click()")
+
+    def _connect_routers(self) -> None:
+        panel, act = self.routers, self.routing
+        self._model([panel.compare.click], act.compare, [panel.decided, self.token], [panel.compared, *panel.shown])
+        # without gradio's own check of the choice, which would write what a program sent to the log
+        switched = self._model([panel.choice.input], act.switch, [panel.choice, self.token], [self.token, panel.status],
+                               trigger_mode="always_last", preprocess=False)  # fmt: skip
+        self.follow(switched)
+        quick(switched.failure, lambda: "", None, [panel.status])
+
+    def _connect_proof(self) -> None:
+        panel, act = self.proof, self.proving
+        run = self._model([panel.prove.click], act.prove, [self.token], panel.shown)
+        quick(run.failure, act.unfinished, None, panel.shown)
+        panel.stop.click(None, cancels=[run])
+
+    def _connect_keep(self) -> None:
+        panel, act = self.keep, self.keeping
+        quick(panel.save.click, act.save, [self.token], [panel.status, panel.download])
+        loaded = self._model([panel.load.upload], act.load, [panel.load, panel.present, self.token], panel.shown)
+        taught = self._model([panel.teach.click], act.teach, [panel.waiting, panel.present, self.token], panel.shown)
+        chosen = joining.state(panel.choose.upload, act.choose, [panel.choose], panel.shown)
+        for run in (loaded, taught):
+            self.follow(run)
+        for run in (loaded, taught, chosen):
+            quick(run.failure, act.unfinished, None, panel.shown)
+        panel.stop.click(None, cancels=[loaded, taught])
+
+    def _model(
+        self,
+        triggers: list[Callable[..., Dependency]] | Callable[..., Dependency],
+        handler: Callable[..., Generator[tuple[object, ...], None, None]],
+        inputs: list[gr.components.Component],
+        outputs: list[gr.components.Component],
+        **options: Unpack[joining.ModelOptions],
+    ) -> Dependency:
+        return joining.model(triggers, handler, inputs, outputs, self.registry.limits.at_once, **options)
