@@ -441,6 +441,16 @@ def test_a_visitor_switches_the_router_for_themselves_and_finds_it_again(come: C
     expect(other.page.get_by_role("radio", name="scope:")).to_be_checked()
 
 
+def test_questions_asked_one_right_after_the_other_end_in_the_comparison_of_the_last(come: Come) -> None:
+    visit = come()
+    visit.teach(PROMPT, TARGET)
+    for words in (PROMPT, "What is the capital of Spain?", "Who wrote the book?"):
+        visit.ask(words)
+    expect(visit.page.locator("#routers-words")).to_contain_text("Who wrote the book?")
+    expect(visit.page.locator("#routers-words")).to_contain_text("outers")
+    expect(visit.page.locator("#routers-chart .main-svg").first).to_be_visible()
+
+
 def test_a_router_chosen_before_anything_is_taught_makes_no_workspace_and_is_kept(
     come: Come, tiny_page: Served
 ) -> None:

@@ -252,7 +252,7 @@ def test_an_edit_with_an_equal_wording_is_named_though_another_scores_higher() -
 def test_routers_agree_when_they_decide_alike_whatever_their_scores() -> None:
     answers, other = route("score", ("a", 0.8, True), chosen="a"), route("score", ("c", 0.8, True), chosen="c")
     below, lower = route("below", ("a", 0.2, True)), route("below", ("c", 0.1, True))
-    assert explain.agreement(rows_of(answers, answers), False) == "All routers choose edit 1 for this question."
+    assert explain.agreement(rows_of(answers, answers), False) == "All routers choose edit 1."
     assert "to the untouched model" in explain.agreement(rows_of(below, lower), False)
     for pair in ((answers, other), (answers, below), (below, other)):
         assert "disagree" in explain.agreement(rows_of(*pair), False)

@@ -107,11 +107,11 @@ def agreement(rows: Sequence[RouterRow], changed: bool) -> str:
     """Return the comparison in a sentence; `changed`: the edits are no longer those that the question met."""
     decided = [row.number if row.answers else None for row in rows]
     if len(set(decided)) > 1:
-        words = "The routers disagree about this question."
+        words = "The routers disagree."
     elif decided[0] is None:
-        words = "All routers leave this question to the untouched model."
+        words = "All routers leave it to the untouched model."
     else:
-        words = f"All routers choose edit {decided[0]} for this question."
+        words = f"All routers choose edit {decided[0]}."
     if changed:
         words += " Edits were changed since it was answered: the routers that were not used are shown as of now."
     return words

@@ -125,9 +125,9 @@ class RouterHandlers:
             rows = explain.router_rows(
                 list(routes.values()), decided.route.router, workspace.edits, workspace.numbers()
             )
-        yield decided, *self._compared(rows, changed)
+        yield decided, *self._compared(decided.question, rows, changed)
 
-    def _compared(self, rows: list[RouterRow], changed: bool) -> Shown:
+    def _compared(self, question: str, rows: list[RouterRow], changed: bool) -> Shown:
         table = [
             (
                 f"{row.router}, used" if row.used else row.router,
@@ -139,7 +139,7 @@ class RouterHandlers:
             for row in rows
         ]
         head = ("Router", "Decision", "Score", "Threshold", "Its best edit")
-        words = markup.note(explain.agreement(rows, changed))
+        words = markup.note(f"{present.quoted(question)} {explain.agreement(rows, changed)}")
         drawn = any(row.number for row in rows)
         chart = gr.update(value=shown(routers_figure(rows)) if drawn else None, visible=seen(drawn))
         fold, gone = gr.update(visible=seen(drawn)), gr.update(visible=HIDDEN)

@@ -56,7 +56,7 @@ class Wires:
         self._connect_proof()
         self._connect_keep()
         quick(self.map.timer.tick, self.mapping.improve, [self.ask.asked, self.map.method, self.token],
-               [*self.map.shown, self.map.timer])  # fmt: skip
+              [*self.map.shown, self.map.timer])  # fmt: skip
         arrived = quick(page.load, self.arrive, [self.token], [self.token, self.teach.teach, self.ask.ask])
         self.follow(arrived)
 
@@ -101,7 +101,7 @@ class Wires:
     def _connect_teach(self) -> None:
         panel, act = self.teach, self.teaching
         quick(panel.examples.click, act.choose, [panel.examples],
-               [panel.prompt, panel.target, panel.subject, panel.rephrases, self.ask.question])  # fmt: skip
+              [panel.prompt, panel.target, panel.subject, panel.rephrases, self.ask.question])  # fmt: skip
         boxes = [panel.prompt, panel.target, panel.subject, panel.rephrases, self.token]
         runs = [
             self._model([panel.teach.click, panel.target.submit], act.teach, boxes, panel.shown),
@@ -124,11 +124,9 @@ class Wires:
         quick(run.then, act.why_again, [panel.told], self.why)
         quick(run.failure, act.unfinished, None, [panel.shown[4]])
         routers = self.routers
-        soon = self._model(run.success, self.routing.compare_soon, [routers.decided, self.token],
-                           [routers.compared, *routers.shown], trigger_mode="multiple")  # fmt: skip
+        self._model(run.success, self.routing.compare_soon, [routers.decided, self.token],
+                           [routers.compared, *routers.shown], trigger_mode="always_last")  # fmt: skip
         quick(run.failure, self.routing.offer, [routers.decided, routers.compared], routers.shown)
-        # a comparison that is still running is about the question before
-        gr.on([panel.ask.click, panel.question.submit], None, cancels=[soon], api_visibility="private")
         quick(run.then, self.mapping.draw, [panel.asked, self.token], self.map.shown)
         panel.stop.click(None, cancels=[run])
         for number, button in enumerate(panel.suggestions):
