@@ -24,6 +24,8 @@ from sola_core.ui.theme import theme
 from sola_core.ui.why import why_panel
 from sola_core.ui.wires import Wires
 
+# a picture that was drawn while its tab was not seen takes the width of the page when it is told of a change of size
+FIT_JS = "() => { setTimeout(() => window.dispatchEvent(new Event('resize')), 50); }"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -112,7 +114,9 @@ def _studio_tab(studio: Studio, wires: Wires) -> None:
 
 def _tab(name: str) -> gr.Tab:
     # its children are mounted while it is not seen, so that no update of theirs is lost (see `visible`)
-    return gr.Tab(texts.TABS[name], id=name, elem_id=f"{name}-tab", render_children=True)
+    tab = gr.Tab(texts.TABS[name], id=name, elem_id=f"{name}-tab", render_children=True)
+    tab.select(None, js=FIT_JS)
+    return tab
 
 
 def _column(scale: int) -> gr.Column:

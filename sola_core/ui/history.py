@@ -52,6 +52,7 @@ def history_panel() -> HistoryPanel:
     with gr.Column(elem_classes="sola-card", elem_id="timeline-card"):
         gr.HTML(markup.heading("", texts.HISTORY_HEADING, texts.HISTORY_HINT))
         chart = gr.Plot(label=texts.HISTORY_CHART, show_label=False, visible=HIDDEN, elem_id="history-chart")
+        legend = gr.HTML(_legend(), visible=HIDDEN, elem_id="history-legend")
         slider = gr.Slider(
             0, 1, value=0, step=1, label=texts.HISTORY_SLIDER, interactive=True, visible=HIDDEN,
             elem_id="history-slider",
@@ -88,7 +89,7 @@ def history_panel() -> HistoryPanel:
         question=question,
         ask=ask,
         stop=stop,
-        shown=[chart, words, state, slider, note, fold, table, undo, undo_words],
+        shown=[chart, words, state, legend, slider, note, fold, table, undo, undo_words],
         moment=[chart, words, state],
         answered=[answer, who, when, stop],
     )
@@ -111,6 +112,7 @@ class HistoryHandlers:
         zone = texts.HISTORY_ZONE.format(zone=clock.name) if some else ""
         return (
             *_moment(history, edits, history.now, clock),
+            gr.update(visible=seen(some)),
             gr.update(minimum=first, maximum=max(first + 1, history.now), value=history.now, visible=seen(some)),
             markup.note(" ".join(part for part in (older, zone) if part)),
             gr.update(visible=seen(some)),
@@ -166,8 +168,16 @@ def _moment(history: History, edits: tuple[Edit, ...], number: int, clock: Clock
     return (
         gr.update(value=shown(history_figure(picture, number)) if some else None, visible=seen(some)),
         markup.note(history_words.moment_words(history, number, clock)),
-        _state(history.at(number), edits, clock) if some else "",
+        _state(history.at(number), edits, clock),
     )
+
+
+def _legend() -> str:
+    words = "".join(
+        f'<li class="sola-is-{kind}"><span aria-hidden="true"></span>{markup.escaped(words)}</li>'
+        for kind, words in texts.HISTORY_LEGEND.items()
+    )
+    return f'<ul class="sola-legend">{words}</ul>'
 
 
 def _state(state: PastState, edits: tuple[Edit, ...], clock: Clock) -> str:

@@ -12,7 +12,7 @@ from sola_core.ui.history_words import Bar, Piece, Timeline
 
 ROW = 44  # pixels of one edit's row
 HOLLOW = "rgba(0,0,0,0)"
-LOOKS = (  # name in the legend, erased, on, fill, border
+LOOKS = (  # name, erased, on, fill, border
     ("on", False, True, TEAL, TEAL),
     ("off", False, False, HOLLOW, TEAL),
     ("erased since: was on", True, True, GREY, GREY),
@@ -23,7 +23,7 @@ LOOKS = (  # name in the legend, erased, on, fill, border
 def history_figure(timeline: Timeline, shown: int) -> go.Figure:
     """Return the timeline with a line at the moment `shown`; a moment is a column as wide as every other."""
     bars = timeline.bars
-    figure = _figure(height=96 + ROW * max(1, len(bars)), left=8, right=12, top=34, bottom=34)
+    figure = _figure(height=64 + ROW * max(1, len(bars)), left=8, right=12, top=32, bottom=32)
     places = {bar.number: len(bars) - 1 - row for row, bar in enumerate(bars)}
     for name, erased, on, fill, border in LOOKS:
         pieces = [(places[bar.number], p) for bar in bars if bar.erased is erased for p in bar.pieces if p.on is on]
@@ -40,11 +40,7 @@ def history_figure(timeline: Timeline, shown: int) -> go.Figure:
         tickvals=[place for place, _ in timeline.ticks], ticktext=[plain(words) for _, words in timeline.ticks],
     )  # fmt: skip
     figure.update_yaxes(visible=False, range=[-0.5, max(1, len(bars)) - 0.25])
-    figure.update_layout(
-        barmode="overlay", showlegend=bool(bars),
-        legend={"orientation": "h", "x": 0, "y": -34 / (ROW * max(1, len(bars)) + 28), "yanchor": "top", "itemclick": False, "itemdoubleclick": False},
-    )  # fmt: skip
-    figure.update_layout(margin={"b": 62})
+    figure.update_layout(barmode="overlay")
     return figure
 
 
@@ -87,7 +83,7 @@ def _add_label(figure: go.Figure, bar: Bar, place: int, middle: float) -> None:
 
 
 def _add_cursor(figure: go.Figure, shown: int, *, right: bool) -> None:
-    figure.add_vline(x=shown, line={"color": AMBER, "width": 2, "dash": "dash"})
+    figure.add_vline(x=shown, layer="below", line={"color": AMBER, "width": 2, "dash": "dash"})
     figure.add_annotation(
         x=shown, y=1.0, yref="paper", yshift=14, text="the moment shown", showarrow=False,
         xanchor="right" if right else "left", font={"color": AMBER, "size": 12},

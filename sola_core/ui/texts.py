@@ -126,12 +126,18 @@ HISTORY_SLIDER: Final = "Show the model as it was"
 HISTORY_START_TICK: Final = "start"
 HISTORY_AT_START: Final = "At the start: nothing had been taught"
 HISTORY_EMPTY: Final = "Nothing was taught here yet. Teach a fact in the Studio, and its story begins."
+HISTORY_LEGEND: Final = {
+    "on": "filled: on",
+    "off": "outline: off",
+    "erased": "grey: erased since",
+    "end": "deleted",
+}
 HISTORY_MOMENTS: Final = "What was done, newest first"
 HISTORY_EDITS: Final = "The edits, newest first"
 HISTORY_ZONE: Final = "Times are those of the time zone {zone}."
 ERASED_TEXT: Final = "(erased; its text is known to nobody)"
 STATE_HEADING: Final = "The edits at that moment"
-STATE_NONE_ON: Final = "No stored edit was on: every question was answered by the untouched model."
+STATE_NONE_ON: Final = "No edit was on: every question was answered by the untouched model."
 STATE_MORE: Final = "{count:,} older ones are not listed here."
 NO_MOMENT: Final = "There is no such moment in this history. Move the slider and try again."
 UNDO: Final = "Undo the last switch"
