@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
+from sola_core.ui import texts
 from sola_core.ui.figures import AMBER, GREY, TEAL, TEXT, _figure, plain
 from sola_core.ui.history_words import Bar, Piece, Timeline
 
@@ -35,6 +36,8 @@ def history_figure(timeline: Timeline, shown: int) -> go.Figure:
         _add_label(figure, bar, places[bar.number], middle)
     if bars:
         _add_cursor(figure, shown, right=shown > middle)
+    else:
+        figure.add_annotation(x=middle, y=0.1, text=plain(texts.HISTORY_NO_BARS), showarrow=False)
     figure.update_xaxes(
         range=[timeline.first - 0.5, timeline.now + 0.5], showgrid=False,
         tickvals=[place for place, _ in timeline.ticks], ticktext=[plain(words) for _, words in timeline.ticks],
