@@ -132,6 +132,7 @@ HISTORY_LEGEND: Final = {
     "erased": "grey: erased since",
     "end": "deleted",
 }
+HISTORY_MOMENT: Final = "the moment shown"
 HISTORY_NO_BARS: Final = "The first fact begins the timeline."
 HISTORY_MOMENTS: Final = "What was done, newest first"
 HISTORY_EDITS: Final = "The edits, newest first"
