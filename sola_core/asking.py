@@ -5,7 +5,7 @@ Knows the host and the routed library; teaches nothing and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from torch import Tensor
 
@@ -57,9 +57,19 @@ class Asking:
         made = generate_rows(self.host, self.method.row_modules, prompts, adapters, max_new_tokens, on_progress)
         return [answer_of(generation, BASE) for generation in made]
 
-    def stream(self, prompt: str, max_new_tokens: int = 48, *, ignore_end: bool = False) -> AnswerStream:
-        """Return an iterator over the pieces of an answer; its route is decided once and holds to the end."""
-        request = self._routed.plan(prompt)
+    def stream(
+        self,
+        prompt: str,
+        max_new_tokens: int = 48,
+        *,
+        ignore_end: bool = False,
+        on: Collection[str] | None = None,
+    ) -> AnswerStream:
+        """Return an iterator over the pieces of an answer; its route is decided once and holds to the end.
+
+        With `on`, the ids of some edits, answer as if exactly these were switched on; no switch is moved.
+        """
+        request = self._routed.plan(prompt, on)
         tokens = self.host.stream(
             prompt, max_new_tokens=max_new_tokens, intervention=request.intervention, ignore_end=ignore_end
         )

@@ -6,7 +6,7 @@ Knows when a route is decided and who else may have changed the library's file. 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -131,18 +131,21 @@ class RoutedEdits:
         """Return the vector that the map draws for a text, (dim,) float32."""
         return self._router.embed(checked_prompt(text))
 
-    def plan(self, prompt: str) -> Plan:
-        """Decide the route now, or leave the decision to the edited layer when the router reads hidden states."""
+    def plan(self, prompt: str, on: Collection[str] | None = None) -> Plan:
+        """Decide the route now, or leave the decision to the edited layer when the router reads hidden states.
+
+        With `on`, plan as if exactly these edits were switched on; nothing is changed.
+        """
         prompt = checked_prompt(prompt)
         self._follow()
         with self._state:
-            if self._router.reads == "text" or not self._router.any_enabled:
-                return self._decided(prompt, None)
+            if self._router.reads == "text" or not self._router.any_of(on):
+                return self._decided(prompt, None, on)
         plan = Plan(BASE, None)
 
         def decide(row: int, activation: Tensor) -> Intervention | None:
             with self._state:
-                decided = self._decided(prompt, activation.cpu())
+                decided = self._decided(prompt, activation.cpu(), on)
             plan.route, modules = decided.route, decided.intervention
             return modules
 
@@ -256,8 +259,8 @@ class RoutedEdits:
                 if router is self._router and ready:
                     return judge(router, activation)
 
-    def _decided(self, prompt: str, activation: Tensor | None) -> Plan:
-        route = self._router.route(prompt, activation)
+    def _decided(self, prompt: str, activation: Tensor | None, on: Collection[str] | None) -> Plan:
+        route = self._router.route(prompt, activation, on)
         if route.edit_id is None:
             return Plan(route, None)
         return Plan(route, self.intervention(route.edit_id))

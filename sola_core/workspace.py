@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sola_core.comparison import SideBySide, answer_twice
-from sola_core.errors import LibraryFull
+from sola_core.errors import InvalidInput, LibraryFull
 from sola_core.evaluation.certificate import certify_steps
+from sola_core.history import Change, History, history_of
 from sola_core.records import Edit, EditRequest, Erasure, KeysMade, Route, TrainingStep
+from sola_core.revisiting import AnswerThen, answer_then
 from sola_core.steps import finish
 from sola_core.teaching_lists import teach_list_steps
 
@@ -72,6 +74,8 @@ class Workspace:
         self._asked: list[AskedQuestion] = []
         self._asked_ever = 0
         self._moments = [Moment(digest=editor.state_digest, after="start")]
+        self._undoing = threading.Lock()
+        self._undone: frozenset[int] = frozenset()  # events: switches that were set back, and those that did it
 
     # ---- reading ----
 
@@ -107,6 +111,14 @@ class Workspace:
             now = self._moments[-1]
             return next((moment for moment in self._moments[:-1] if moment.digest == now.digest), None)
 
+    def history(self) -> History:
+        """Return all that was done to the edits, with what of them is stored now."""
+        while True:
+            edits = self.edits
+            found = history_of(self.editor.events(), edits)
+            if self.edits is edits:  # nothing changed in between
+                return found
+
     # ---- acting ----
 
     def teach(self, request: EditRequest, replace: Sequence[str] = ()) -> Generator[TrainingStep, None, Edit]:
@@ -125,6 +137,13 @@ class Workspace:
             self._remember(first.question, first.route)
             yield first
             return (yield from rounds)
+
+    def ask_at(self, question: str, moment: int) -> Generator[AnswerThen, None, AnswerThen]:
+        """Answer as it was after a moment of the history, piece by piece; changes and remembers nothing.
+
+        The router in use now decides, among the edits that were on then and are stored still.
+        """
+        return (yield from answer_then(self.editor, question, self.history().at(moment), self.limits.answer_tokens))
 
     def edit(self, request: EditRequest, *, replace: Sequence[str] = ()) -> Edit:
         """Teach one fact to its end."""
@@ -174,6 +193,24 @@ class Workspace:
         edit = self.editor.set_enabled(edit_id, enabled)
         self._note("on" if enabled else "off", edit_id)
         return edit
+
+    def undo_switch(self) -> Change:
+        """Set the last switch back that was not set back yet, and return what was undone; the log tells of both.
+
+        Raises InvalidInput when there is none. Undone switches are known as such until the workspace is closed.
+        """
+        with self._undoing:
+            last = self.undoable(self.history())
+            if last is None:
+                raise InvalidInput("There is no switch to undo. A deleted edit cannot be brought back.")
+            self.set_enabled(last.edit_id, last.kind == "off")
+            made = max(event.number for event in self.editor.events() if event.edit_id == last.edit_id)
+            self._undone |= {last.event, made}
+            return last
+
+    def undoable(self, history: History) -> Change | None:
+        """Return the switch that `undo_switch` would set back, None when there is none."""
+        return history.last_switch(self._undone)
 
     def delete(self, edit_id: str) -> Erasure:
         """Delete an edit for ever."""

@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "resources": {"errors"},
     "progress": set(),
     "steps": set(),
+    "history": {"records", "errors"},
     "quiet": set(),
     "host": FOUNDATION,
     "routing": FOUNDATION,

@@ -100,7 +100,7 @@ def test_a_switch_changes_the_switch_alone(library: Library) -> None:
     assert not edit.enabled
     assert library.set_enabled(edit.id, True) == replace(edit, enabled=True)
     assert library.set_enabled(edit.id, True).enabled
-    assert [event.kind for event in library.events()] == ["taught", "enabled"]
+    assert [event.kind for event in library.events()] == ["taught", "disabled", "enabled"]
 
 
 def test_replacing_is_one_step_with_teaching(library: Library) -> None:

@@ -22,9 +22,9 @@ def pending_erasures(db: sqlite3.Connection) -> set[str]:
     return {edit_id for (edit_id,) in db.execute(_PENDING).fetchall()}
 
 
-def log_events(db: sqlite3.Connection, kind: str, edit_ids: Iterable[str]) -> None:
-    """Write one event for each edit: kind, id and time."""
-    now = time.time()
+def log_events(db: sqlite3.Connection, kind: str, edit_ids: Iterable[str], now: float | None = None) -> None:
+    """Write one event for each edit: kind, id and time. What one transaction does has one time, given as `now`."""
+    now = time.time() if now is None else now
     insert = "INSERT INTO events (kind, edit_id, time) VALUES (?, ?, ?)"
     db.executemany(insert, [(kind, edit_id, now) for edit_id in edit_ids])
 

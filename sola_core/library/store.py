@@ -9,6 +9,7 @@ import contextlib
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -92,13 +93,14 @@ class Library:
         """Store edits in this order, and delete those named in `replace`, all in one transaction."""
         rows = [encoded(edit) for edit in new]
         with self._changing() as db:
+            now, ids = time.time(), list[str]()
             for old in dict.fromkeys(replace):
-                self._drop(old)
-            ids = []
+                self._drop(old, now)
             for row in rows:
                 ids.append(row.edit_id or self._new_id())
                 insert_edit(db, ids[-1], row)
-            log_events(db, "taught", ids)
+            log_events(db, "taught", ids, now)
+            log_events(db, "disabled", [new for new, row in zip(ids, rows, strict=True) if not row.enabled], now)
             edits = tuple(map(self.get, ids))
         if replace:
             self._erase_now()
@@ -256,10 +258,10 @@ class Library:
                 fold_log(db, self._path)  # a large transaction writes pages to the log before it ends
                 raise
 
-    def _drop(self, edit_id: str) -> None:
+    def _drop(self, edit_id: str, now: float | None = None) -> None:
         if not self._db.execute("DELETE FROM edits WHERE id = ?", (edit_id,)).rowcount:
             raise unknown(edit_id)
-        log_events(self._db, "deleted", [edit_id])
+        log_events(self._db, "deleted", [edit_id], now)
 
     def _new_id(self) -> str:
         while True:  # an id names one edit for ever, so those of deleted ones are not given again

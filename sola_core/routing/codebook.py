@@ -5,7 +5,8 @@ Knows no vectors and no scores; keys are equal here when their canonical texts a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Collection, Iterator, Sequence
 
 from sola_core.errors import UnknownEdit
 from sola_core.text import canonical
@@ -61,6 +62,12 @@ class Codebook:
     def enabled(self, edit_id: str) -> bool:
         """Say whether an edit is on."""
         return edit_id in self._enabled
+
+    def as_if(self, on: Collection[str]) -> Codebook:
+        """Return a view of the same edits of which exactly these are on; it is for reading only."""
+        view = copy.copy(self)
+        view._enabled = {edit_id for edit_id in on if edit_id in self._texts}
+        return view
 
     @property
     def any_enabled(self) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -94,7 +94,12 @@ class Router:
     @property
     def any_enabled(self) -> bool:
         """Whether any edit could answer at all."""
-        return self._codebook.any_enabled
+        return self.any_of(None)
+
+    def any_of(self, on: Collection[str] | None) -> bool:
+        """Whether any edit could answer if exactly these were on; None: as the switches are."""
+        with self._lock:
+            return self._book(on).any_enabled
 
     def switches(self) -> list[tuple[str, bool]]:
         """Return the edits in order of teaching, each with whether it is on."""
@@ -128,20 +133,22 @@ class Router:
         with self._lock:
             self._codebook.set_enabled(edit_id, enabled)
 
-    def route(self, prompt: str, activation: torch.Tensor | None = None) -> Route:
+    def route(self, prompt: str, activation: torch.Tensor | None = None, on: Collection[str] | None = None) -> Route:
         """Decide which edit answers: an equal key first, else the best enabled edit at or above the threshold.
 
         `activation` is the host's state, (dim,), for a router that reads hidden states and is asked inside the layer.
+        With `on`, decide as if exactly these edits were switched on; no switch is moved.
         """
         with self._lock:
-            scores = self._scores(prompt, activation, enough=LISTED)
+            book = self._book(on)
+            scores = self._scores(prompt, activation, book, enough=LISTED)
             best = self._best(scores or {})
-            chosen, reason = self._choose(prompt, scores, best)
+            chosen, reason = self._choose(prompt, book, scores, best)
             return Route(
                 kind="base" if chosen is None else "edit",
                 edit_ids=() if chosen is None else (chosen,),
-                candidates=self._listed(scores or {}, best, chosen),
-                not_scored=len(self._codebook) - len(scores or {}),
+                candidates=self._listed(scores or {}, book, best, chosen),
+                not_scored=len(book) - len(scores or {}),
                 threshold=self.threshold,
                 router=self.name,
                 score_kind=self.score_kind,
@@ -151,25 +158,29 @@ class Router:
     def scores(self, prompt: str, activation: torch.Tensor | None = None) -> tuple[Candidate, ...]:
         """Return every edit that has a score for this prompt, on or off, best first; ties: the one taught last first."""
         with self._lock:
-            scores = self._scores(prompt, activation) or {}
+            scores = self._scores(prompt, activation, self._codebook) or {}
             order = sorted(scores, key=lambda e: (scores[e], self._codebook.age(e)), reverse=True)
-            return tuple(self._candidate(e, scores[e]) for e in order)
+            return tuple(_candidate(e, scores[e], self._codebook) for e in order)
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """Return the vector that the map draws for a text, (dim,)."""
         return self._scorer.embed(text)
 
+    def _book(self, on: Collection[str] | None) -> Codebook:
+        return self._codebook if on is None else self._codebook.as_if(on)
+
     def _scores(
-        self, prompt: str, activation: torch.Tensor | None, enough: int | None = None
+        self, prompt: str, activation: torch.Tensor | None, book: Codebook, enough: int | None = None
     ) -> dict[str, float] | None:
-        if not len(self._codebook):
+        if not len(book):
             return {}
-        if self.reads == "hidden" and activation is None and not self._codebook.any_enabled:
+        if self.reads == "hidden" and activation is None and not book.any_enabled:
             return {}  # nothing can answer: spare the host a forward pass
         return self._scorer.scores(prompt, activation, enough=enough, threshold=self.threshold)
 
-    def _choose(self, prompt: str, scores: dict[str, float] | None, best: list[str]) -> tuple[str | None, RouteReason]:
-        book = self._codebook
+    def _choose(
+        self, prompt: str, book: Codebook, scores: dict[str, float] | None, best: list[str]
+    ) -> tuple[str | None, RouteReason]:
         if not book.any_enabled:
             return None, "no-edits"
         equal = next((e for e in book.equal(prompt) if book.enabled(e)), None)
@@ -192,14 +203,17 @@ class Router:
             edits = [edits[i] for i in np.flatnonzero(values >= least)]
         return sorted(edits, key=lambda e: (scores[e], self._codebook.age(e)), reverse=True)[:LISTED]
 
-    def _listed(self, scores: dict[str, float], best: list[str], chosen: str | None) -> tuple[Candidate, ...]:
+    def _listed(
+        self, scores: dict[str, float], book: Codebook, best: list[str], chosen: str | None
+    ) -> tuple[Candidate, ...]:
         """Return the best candidates; the edit that answers takes the last place if it is not among them."""
         if chosen in scores and chosen not in best:
             best = [*best[:-1], chosen]
-        return tuple(self._candidate(e, scores[e]) for e in best)
+        return tuple(_candidate(e, scores[e], book) for e in best)
 
-    def _candidate(self, edit_id: str, score: float) -> Candidate:
-        return Candidate(edit_id=edit_id, score=score, enabled=self._codebook.enabled(edit_id))
+
+def _candidate(edit_id: str, score: float, book: Codebook) -> Candidate:
+    return Candidate(edit_id=edit_id, score=score, enabled=book.enabled(edit_id))
 
 
 def checked_name(name: object) -> str:

@@ -10,6 +10,7 @@ import html
 import inspect
 import logging
 import os
+import re
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -24,6 +25,7 @@ from sola_core.text import MAX_PROMPT_CHARS, MAX_REPHRASES
 from sola_core.ui import texts
 
 MAX_ID_CHARS = 100
+ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,30}(/[A-Za-z0-9_+-]{1,30}){0,2}")  # as in "Europe/Berlin"
 MAX_FIELD_CHARS = (MAX_PROMPT_CHARS + 1) * (MAX_REPHRASES + 1)  # a field may be refused in detail below this
 log = logging.getLogger(__name__)
 
@@ -74,13 +76,20 @@ def visitor(registry: WorkspaceRegistry, request: gr.Request | None, token: obje
 
 
 def kept(registry: WorkspaceRegistry, token: object, router: str | None = None) -> dict[str, str]:
-    """Return what a browser is to keep: its token, a new one if it had none, and the router that its visitor chose."""
+    """Return what a browser is to keep: its token, a new one if it had none, the router chosen, and its time zone."""
     known = token if isinstance(token, dict) else {}
-    old = known.get("token")
+    old, where = known.get("token"), zone(token)
     return {
         "token": str(old) if registry.is_minted(old) else registry.mint(),
         "router": router or registry.wish(known.get("router")),
+        **({"zone": where} if where else {}),
     }
+
+
+def zone(token: object) -> str:
+    """Return the name of the time zone that a browser told (see `kept`); empty for what cannot be one."""
+    told = token.get("zone") if isinstance(token, dict) else None
+    return told if isinstance(told, str) and ZONE.fullmatch(told) else ""
 
 
 def text_field(value: object, name: str) -> str:
@@ -139,6 +148,17 @@ def whole_field(value: object, name: str, below: int) -> int:
     """Return a whole number, 0 or more and less than `below`."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < below:
         raise InvalidInput(texts.WRONG_TYPE.format(name=name))
+    return value
+
+
+def moment_field(value: object, first: int, last: int) -> int:
+    """Return where a slider stands: a whole number from `first` to `last`, which a browser may send as 3.0."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidInput(texts.WRONG_TYPE.format(name="the moment"))
+    if not first <= value <= last:
+        raise InvalidInput(texts.NO_MOMENT)
     return value
 
 

@@ -14,6 +14,7 @@ from sola_core.ui import border, markup, present, texts
 from sola_core.ui.ask import ask_panel
 from sola_core.ui.edits import edits_panel
 from sola_core.ui.endpoints import add_endpoints
+from sola_core.ui.history import history_panel
 from sola_core.ui.keep import keep_panel
 from sola_core.ui.map import map_panel
 from sola_core.ui.proof import proof_panel
@@ -36,6 +37,8 @@ def build(studio: Studio) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs"):
             with _tab("studio"):
                 _studio_tab(studio, wires)
+            with _tab("history"):
+                wires.history = history_panel()
             with _tab("keep"), gr.Row(elem_classes="sola-main"):
                 with _column(6), _card("proof"):
                     wires.proof = proof_panel()

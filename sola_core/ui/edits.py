@@ -14,7 +14,9 @@ import gradio as gr
 from sola_core.errors import UnknownEdit
 from sola_core.studio import Studio
 from sola_core.ui import border, markup, present, texts
+from sola_core.ui.files import to_take_along
 from sola_core.ui.present import EditRow
+from sola_core.ui.visible import HIDDEN
 from sola_core.workspace import Workspace
 
 ROWS_SHOWN = 12  # of one screenful; older ones are a page away
@@ -84,10 +86,13 @@ def edits_panel(studio: Studio, followers: Followers) -> EditsPanel:
 
     def draw_question(row: EditRow) -> None:
         with gr.Column(elem_classes="sola-question"):
-            gr.HTML(markup.note(present.delete_question(row)))
+            gr.HTML(markup.note(present.delete_question(row)) + markup.note(texts.SAVE_FIRST_HINT))
+            save = gr.Button(texts.SAVE_FIRST, size="sm", elem_id=f"save-first-{row.number}")
+            file = gr.DownloadButton(texts.DOWNLOAD, size="sm", visible=HIDDEN, elem_id=f"take-{row.number}")
             with gr.Row():
                 yes = gr.Button(texts.DELETE_YES, variant="stop", size="sm", elem_id=f"yes-{row.number}")
                 no = gr.Button(texts.DELETE_NO, size="sm", elem_id=f"no-{row.number}")
+        _listen(save.click, handlers.save, followers.inputs, [file])
         _listen(yes.click, handlers.deleter(row), followers.inputs, [asking, status, *followers.outputs])
         _listen(no.click, lambda: "", None, [asking])
 
@@ -137,6 +142,12 @@ class EditsHandlers:
             return "", self._acted(act, token, request), *self._followers.after(asked, token, request)
 
         return delete
+
+    def save(self, asked: object, token: object, request: gr.Request) -> object:
+        """Write all edits into a file, to be had before one of them goes."""
+        with self._registry.visit(border.visitor(self._registry, request, token)) as workspace:
+            content = workspace.export()
+        return gr.update(value=to_take_along("sola-edits.safetensors", content), visible=True)
 
     def _acted(self, act: Callable[[Workspace], str], token: object, request: gr.Request) -> str:
         with self._registry.visit(border.visitor(self._registry, request, token)) as workspace:

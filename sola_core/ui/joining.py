@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Generator
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, Unpack
 
 import gradio as gr
 from gradio.events import Dependency
@@ -16,7 +16,7 @@ from sola_core.ui import border
 
 
 class ModelOptions(TypedDict, total=False):
-    """What a join of work of the model may differ in."""
+    """What a join may differ in."""
 
     trigger_mode: Literal["once", "multiple", "always_last"]
     preprocess: bool
@@ -63,8 +63,10 @@ def quick(
     handler: Callable[..., object],
     inputs: list[gr.components.Component] | None,
     outputs: list[gr.components.Component],
+    **options: Unpack[ModelOptions],
 ) -> Dependency:
     """Join work that takes a moment and needs no queue."""
     return listen(
         border.guarded(handler), inputs, outputs, api_visibility="private", queue=False, show_progress="hidden",
+        **options,
     )  # fmt: skip

@@ -17,7 +17,7 @@ HOW: Final = (
     ("Take back", "switch the adapter off or delete it, and the model is where it was, to the last bit."),
 )
 
-TABS: Final = {"studio": "Studio", "keep": "Prove and keep"}
+TABS: Final = {"studio": "Studio", "history": "History", "keep": "Prove and keep"}
 
 TEACH_HEADING: Final = "Teach"
 TEACH_HINT: Final = "Choose an example or write a fact of your own."
@@ -116,6 +116,41 @@ MAP_HINT: Final = (
     "Distances on the map are only a hint: the bars above decide."
 )
 MAP_CHART: Final = "Map of edits and questions"
+
+HISTORY_HEADING: Final = "Everything done here"
+HISTORY_HINT: Final = (
+    "Each row is one edit. Move the slider to see the model as it was, and ask it. Looking back changes nothing."
+)
+HISTORY_CHART: Final = "Timeline of the edits"
+HISTORY_SLIDER: Final = "Show the model as it was"
+HISTORY_START_TICK: Final = "start"
+HISTORY_AT_START: Final = "At the start: nothing had been taught"
+HISTORY_EMPTY: Final = "Nothing was taught here yet. Teach a fact in the Studio, and its story begins."
+HISTORY_MOMENTS: Final = "What was done, newest first"
+HISTORY_EDITS: Final = "The edits, newest first"
+HISTORY_ZONE: Final = "Times are those of the time zone {zone}."
+ERASED_TEXT: Final = "(erased; its text is known to nobody)"
+STATE_HEADING: Final = "The edits at that moment"
+STATE_NONE_ON: Final = "No stored edit was on: every question was answered by the untouched model."
+STATE_MORE: Final = "{count:,} older ones are not listed here."
+NO_MOMENT: Final = "There is no such moment in this history. Move the slider and try again."
+UNDO: Final = "Undo the last switch"
+UNDO_NONE: Final = "There is no switch to undo."
+FOR_EVER: Final = (
+    "A switch can be undone. Deleting is for ever: nothing brings a deleted edit back, this timeline neither. It can only be "
+    "taught again, or loaded from a file that you saved before."
+)
+THEN_HEADING: Final = "Ask as it was then"
+THEN_HINT: Final = (
+    "The edits that were on at that moment and are still stored can answer; the router in use now decides."
+)
+ASK_THEN: Final = "Ask as it was then"
+THEN_ANSWER: Final = "The answer at that moment"
+SAVE_FIRST: Final = "Save my edits first"
+SAVE_FIRST_HINT: Final = (
+    "Deleting is for ever. If you may want this edit again, save your edits in a file first; it can be loaded under "
+    "“Prove and keep”."
+)
 
 PERSONAL: Final = "Personal library: every browser on this computer sees and changes the same edits."
 UNEXPECTED: Final = "Something went wrong on the server. Reload the page to see what is stored, then try again."

@@ -5,6 +5,7 @@ Knows every panel and the events; what the panels do is theirs.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Unpack
@@ -17,6 +18,7 @@ from sola_core.studio import Studio
 from sola_core.ui import border, joining, markup, present
 from sola_core.ui.ask import AskHandlers, AskPanel
 from sola_core.ui.edits import EditsPanel
+from sola_core.ui.history import ZONE_JS, HistoryHandlers, HistoryPanel
 from sola_core.ui.joining import quick
 from sola_core.ui.keep import KeepHandlers, KeepPanel
 from sola_core.ui.map import MapHandlers, MapPanel
@@ -40,6 +42,7 @@ class Wires:
     routers: RoutersPanel
     proof: ProofPanel
     keep: KeepPanel
+    history: HistoryPanel
     foot: gr.HTML
 
     def __init__(self, studio: Studio) -> None:
@@ -47,6 +50,7 @@ class Wires:
         self.token = gr.BrowserState("", storage_key=TOKEN_KEY)
         self.teaching, self.asking, self.mapping = TeachHandlers(studio), AskHandlers(studio), MapHandlers(studio)
         self.routing, self.proving, self.keeping = RouterHandlers(studio), ProofHandlers(studio), KeepHandlers(studio)
+        self.remembering = HistoryHandlers(studio)
 
     def connect(self, page: gr.Blocks) -> None:
         """Join every button to its handler and every handler to the panels that follow."""
@@ -55,9 +59,11 @@ class Wires:
         self._connect_routers()
         self._connect_proof()
         self._connect_keep()
+        self._connect_history()
         quick(self.map.timer.tick, self.mapping.improve, [self.ask.asked, self.map.method, self.token],
               [*self.map.shown, self.map.timer])  # fmt: skip
-        arrived = quick(page.load, self.arrive, [self.token], [self.token, self.teach.teach, self.ask.ask])
+        arrived = quick(functools.partial(page.load, js=ZONE_JS), self.arrive, [self.token],
+                        [self.token, self.teach.teach, self.ask.ask])  # fmt: skip
         self.follow(arrived)
 
     def follow(self, change: Dependency) -> None:
@@ -81,10 +87,11 @@ class Wires:
             *ask.suggestions,
             ask.suggested,
             *self.map.shown,
+            *self.history.shown,
         ]
 
     def after(self, asked: object, token: object, request: gr.Request) -> tuple[object, ...]:
-        """Return the list of edits, its summary, the footer, the router, the suggestions and the map as they are now."""
+        """Return the list of edits, its summary, the footer, the router, the suggestions, the map and the history as they are now."""
         with self.registry.visit(border.visitor(self.registry, request, token)) as workspace:
             edits = workspace.edits
             rows = present.edit_rows(edits, workspace.numbers(), covers(edits), uncovered_by(edits))
@@ -92,7 +99,8 @@ class Wires:
             foot = markup.footer(self.studio.about, workspace.digest, router)
         suggestions = self.asking.suggest(edits[-1].request if edits else None)
         summary = markup.note(present.edits_summary(rows))
-        return rows, summary, foot, router, *suggestions, *self.mapping.draw(asked, token, request)
+        drawn = *self.mapping.draw(asked, token, request), *self.remembering.draw(token, request)
+        return rows, summary, foot, router, *suggestions, *drawn
 
     def arrive(self, token: object) -> tuple[object, object, object]:
         """Give a new browser its token, and open the buttons."""
@@ -159,6 +167,20 @@ class Wires:
         for run in (loaded, taught, chosen):
             quick(run.failure, act.unfinished, None, panel.shown)
         panel.stop.click(None, cancels=[loaded, taught])
+
+    def _connect_history(self) -> None:
+        panel, act = self.history, self.remembering
+        # without gradio's own check of the slider, which would write what a program sent to the log
+        quick(panel.slider.input, act.turn, [panel.slider, self.token], panel.moment,
+               trigger_mode="always_last", preprocess=False)  # fmt: skip
+        run = self._model(
+            [panel.ask.click, panel.question.submit], act.ask, [panel.question, panel.slider, self.token],
+            panel.answered, preprocess=False,
+        )  # fmt: skip
+        quick(run.failure, act.stopped, None, panel.answered[2:])
+        panel.stop.click(None, cancels=[run])
+        undone = joining.state(panel.undo.click, act.undo, [self.token], [panel.undone])
+        self.follow(undone)
 
     def _model(
         self,

@@ -1,0 +1,94 @@
+"""The picture of a history: one row for each edit, filled while it was on, hollow while off, with a line at the moment shown.
+
+Pure function that makes a plotly figure; knows no gradio.
+"""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from sola_core.ui.figures import AMBER, GREY, TEAL, TEXT, _figure, plain
+from sola_core.ui.history_words import Bar, Piece, Timeline
+
+ROW = 44  # pixels of one edit's row
+HOLLOW = "rgba(0,0,0,0)"
+LOOKS = (  # name in the legend, erased, on, fill, border
+    ("on", False, True, TEAL, TEAL),
+    ("off", False, False, HOLLOW, TEAL),
+    ("erased since: was on", True, True, GREY, GREY),
+    ("erased since: was off", True, False, HOLLOW, GREY),
+)
+
+
+def history_figure(timeline: Timeline, shown: int) -> go.Figure:
+    """Return the timeline with a line at the moment `shown`; a moment is a column as wide as every other."""
+    bars = timeline.bars
+    figure = _figure(height=96 + ROW * max(1, len(bars)), left=8, right=12, top=34, bottom=34)
+    places = {bar.number: len(bars) - 1 - row for row, bar in enumerate(bars)}
+    for name, erased, on, fill, border in LOOKS:
+        pieces = [(places[bar.number], p) for bar in bars if bar.erased is erased for p in bar.pieces if p.on is on]
+        if pieces:
+            _add_pieces(figure, name, pieces, fill, border)
+    _add_ends(figure, [(bar.ended - 0.5, places[bar.number]) for bar in bars if bar.ended is not None])
+    middle = (timeline.first + timeline.now) / 2
+    for bar in bars:
+        _add_label(figure, bar, places[bar.number], middle)
+    if bars:
+        _add_cursor(figure, shown, right=shown > middle)
+    figure.update_xaxes(
+        range=[timeline.first - 0.5, timeline.now + 0.5], showgrid=False,
+        tickvals=[place for place, _ in timeline.ticks], ticktext=[plain(words) for _, words in timeline.ticks],
+    )  # fmt: skip
+    figure.update_yaxes(visible=False, range=[-0.5, max(1, len(bars)) - 0.25])
+    figure.update_layout(
+        barmode="overlay", showlegend=bool(bars),
+        legend={"orientation": "h", "x": 0, "y": -34 / (ROW * max(1, len(bars)) + 28), "yanchor": "top", "itemclick": False, "itemdoubleclick": False},
+    )  # fmt: skip
+    figure.update_layout(margin={"b": 62})
+    return figure
+
+
+def _add_pieces(figure: go.Figure, name: str, pieces: list[tuple[int, Piece]], fill: str, border: str) -> None:
+    figure.add_bar(
+        x=[piece.end - piece.start for _, piece in pieces],
+        base=[piece.start - 0.5 for _, piece in pieces],
+        y=[place for place, _ in pieces],
+        orientation="h",
+        width=0.3,
+        name=name,
+        marker={"color": fill, "line": {"color": border, "width": 2}, "cornerradius": 5},
+        hovertext=[plain(piece.hint, 90) for _, piece in pieces],
+        hoverinfo="text",
+    )
+
+
+def _add_ends(figure: go.Figure, ends: list[tuple[float, int]]) -> None:
+    if ends:
+        figure.add_scatter(
+            x=[x for x, _ in ends],
+            y=[y for _, y in ends],
+            mode="markers",
+            name="deleted",
+            marker={"symbol": "x", "size": 10, "color": AMBER},
+            hoverinfo="skip",
+        )
+
+
+def _add_label(figure: go.Figure, bar: Bar, place: int, middle: float) -> None:
+    """Write an edit's name over its bar, on the side on which there is room."""
+    start = bar.pieces[0].start - 0.5 if bar.pieces else middle
+    words = plain(bar.label, 40) if bar.erased else f"<b>{bar.number}</b>  {plain(bar.label, 40)}"
+    right = start > middle
+    end = bar.pieces[-1].end - 0.5 if bar.pieces else middle
+    figure.add_annotation(
+        x=end if right else start, y=place + 0.36, text=words, xanchor="right" if right else "left",
+        showarrow=False, font={"size": 12, "color": TEXT},
+    )  # fmt: skip
+
+
+def _add_cursor(figure: go.Figure, shown: int, *, right: bool) -> None:
+    figure.add_vline(x=shown, line={"color": AMBER, "width": 2, "dash": "dash"})
+    figure.add_annotation(
+        x=shown, y=1.0, yref="paper", yshift=14, text="the moment shown", showarrow=False,
+        xanchor="right" if right else "left", font={"color": AMBER, "size": 12},
+    )  # fmt: skip
