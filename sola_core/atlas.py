@@ -186,6 +186,15 @@ class Layout:
             self._follow(texts)
             return dict(self._vectors)
 
+    def read_steps(self, texts: Mapping[str, str]) -> Generator[Read, None, None]:
+        """Make the vectors of those ids that have none, one by one; what was made before it is closed stays."""
+        unread = [point for point in texts if point not in self._vectors]
+        for done, point in enumerate(unread):
+            yield Read(done=done, total=len(unread))
+            vector = self.sheet.vectors([texts[point]])[0]
+            with self._lock:
+                self._vectors[point] = vector
+
     def improve(self) -> bool:
         """Take up the better projection if one became ready; return True when every point gets a new place."""
         with self._lock:
