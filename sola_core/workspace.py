@@ -6,7 +6,8 @@ Knows nothing of other visitors, of the page, of models or of how an edit is mad
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -15,8 +16,10 @@ from sola_core.comparison import SideBySide, answer_twice
 from sola_core.errors import InvalidInput, LibraryFull
 from sola_core.evaluation.certificate import certify_steps
 from sola_core.history import Change, History, history_of
+from sola_core.reach import Reach
 from sola_core.records import Edit, EditRequest, Erasure, KeysMade, Route, TrainingStep
 from sola_core.revisiting import AnswerThen, answer_then
+from sola_core.spaces import spaces_steps
 from sola_core.steps import finish
 from sola_core.teaching_lists import teach_list_steps
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from sola_core.evaluation.certificate import Certificate, Certifying
     from sola_core.fact_lists import ListedFact
     from sola_core.session import SolaEditor
+    from sola_core.spaces import Space, SpaceStep
     from sola_core.teaching_lists import ListedOutcome, ListProgress
     from sola_core.transfer import Imported, Present, Tried
 
@@ -51,6 +55,7 @@ class AskedQuestion:
     number: int  # 1, 2, ... within the workspace
     text: str
     edit_id: str | None  # the edit that answered it, at that time
+    at: float = 0.0  # when, in seconds since 1970
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +70,18 @@ class Moment:
 class Workspace:
     """An editor of one's own and the questions asked in it. Safe to call from several threads."""
 
-    def __init__(self, editor: SolaEditor, layout: Layout, limits: Limits, *, max_edits: int | None = None) -> None:
+    def __init__(
+        self,
+        editor: SolaEditor,
+        layout: Layout,
+        limits: Limits,
+        *,
+        max_edits: int | None = None,
+        spaces: Mapping[str, Layout] | None = None,
+    ) -> None:
         self.editor, self.layout, self.limits = editor, layout, limits
+        self.spaces = spaces or {}  # one layout for each router's own space
+        self.reach = Reach(editor)  # what each edit would answer, once somebody has asked for it
         self.taught = False  # an edit was stored here, so there is something to keep
         self.remembers = True  # the questions asked and the router chosen; not where strangers read side by side
         self._max_edits = max_edits
@@ -176,6 +191,12 @@ class Workspace:
         """Return the route that each router would take now, by name; the one in use stays in use."""
         return self.editor.routes_steps(question)
 
+    def compare_spaces(
+        self, texts: Mapping[str, str], questions: Sequence[str]
+    ) -> Generator[SpaceStep, None, dict[str, Space]]:
+        """Lay texts out in every router's own space and ask every router about the questions; nothing here changes."""
+        return spaces_steps(self.editor, self.spaces, texts, questions)
+
     def use_router(self, name: str) -> Generator[KeysMade, None, None]:
         """Route with another router from now on; nothing changes where strangers read side by side."""
         if not self.remembers or name == self.router_name:
@@ -221,6 +242,7 @@ class Workspace:
     def close(self) -> None:
         """Close the editor and forget the questions."""
         self._asked.clear()
+        self.reach.forget()
         self.editor.close()
 
     def _remember(self, question: str, route: Route) -> None:
@@ -229,7 +251,8 @@ class Workspace:
         with self._lock:
             self._asked_ever += 1
             self._asked = [asked for asked in self._asked if asked.text != question]  # asked again: one point is enough
-            self._asked.append(AskedQuestion(number=self._asked_ever, text=question, edit_id=route.edit_id))
+            asked = AskedQuestion(number=self._asked_ever, text=question, edit_id=route.edit_id, at=time.time())
+            self._asked.append(asked)
             del self._asked[: -self.limits.questions]
 
     def _note(self, after: Happened, edit_id: str = "") -> None:

@@ -5,6 +5,7 @@ Knows the workspace's `ask`; which edit answers, and why, it only hands on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
@@ -155,7 +156,7 @@ class AskHandlers:
 
     def _first(self, workspace: Workspace, both: SideBySide) -> Shown:
         why = explain.why(both.question, both.route, workspace.edits, workspace.numbers())
-        asked = AskedQuestion(number=1, text=both.question, edit_id=both.route.edit_id)
+        asked = AskedQuestion(number=1, text=both.question, edit_id=both.route.edit_id, at=time.time())
         return asked, why, gr.skip(), *show_why(why), Decided(question=both.question, route=both.route), *waiting()
 
     def _texts(self, both: SideBySide, who: str) -> tuple[str, str, str, str]:
