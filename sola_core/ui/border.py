@@ -9,7 +9,6 @@ import functools
 import html
 import inspect
 import logging
-import os
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -140,11 +139,6 @@ def whole_field(value: object, name: str, below: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < below:
         raise InvalidInput(texts.WRONG_TYPE.format(name=name))
     return value
-
-
-def environment(name: str) -> str | None:
-    """Return a setting of the server's environment, None when it is unset or empty."""
-    return os.environ.get(name) or None
 
 
 def _told(error: Exception) -> gr.Error:
