@@ -71,12 +71,12 @@ def open_studio(
     """
     tell = on_progress or (lambda text, share: None)
     limits = limits or Limits()
-    if encoder is None:
-        tell("Loading the encoder of questions", None)
-        encoder = load_encoder(on_progress)
     if host is None:
         tell("Loading the language model", None)
         host = HostModel.load(model, device, on_progress)
+    if encoder is None:
+        tell("Loading the encoder of questions", None)
+        encoder = load_encoder(on_progress)
     tell("Preparing the page", None)
     editor = load_editor(library=library or ":memory:", seed=seed, host=host, encoder=encoder)
     atlas = Atlas(asset("reference_sentences.txt").read_text(encoding="utf-8").splitlines(), use_umap=use_umap)

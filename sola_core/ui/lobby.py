@@ -68,7 +68,13 @@ class Lobby:
         self._page = asset("lobby.html").read_bytes()
         self._asked, self._told = 0.0, threading.Event()
         config = uvicorn.Config(
-            self._answer, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
+            self._answer,
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
