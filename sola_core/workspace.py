@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sola_core.comparison import SideBySide, answer_twice
-from sola_core.errors import InvalidInput, LibraryFull
+from sola_core.errors import InvalidInput, InvalidRequest, LibraryFull
 from sola_core.evaluation.certificate import certify_steps
 from sola_core.history import Change, History, history_of
 from sola_core.reach import Reach
 from sola_core.records import Edit, EditRequest, Erasure, KeysMade, Route, TrainingStep
 from sola_core.revisiting import AnswerThen, answer_then
+from sola_core.settings import MAX_TARGET_TOKENS, Limits
 from sola_core.spaces import spaces_steps
 from sola_core.steps import finish
 from sola_core.teaching_lists import teach_list_steps
@@ -32,20 +33,9 @@ if TYPE_CHECKING:
     from sola_core.teaching_lists import ListedOutcome, ListProgress
     from sola_core.transfer import Imported, Present, Tried
 
+__all__ = ["AskedQuestion", "Limits", "Moment", "Workspace"]
+
 Happened = Literal["start", "taught", "on", "off", "deleted", "routed"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How much strangers may take of one server."""
-
-    workspaces: int = 200  # at once, shared mode
-    edits: int = 64  # in one workspace, shared mode
-    questions: int = 24  # remembered for the map; the oldest goes first
-    idle_seconds: float = 7200.0  # a workspace unused for longer may be dropped, shared mode
-    answer_tokens: int = 128  # the longest answer; a longer one is marked as cut
-    at_once: int = 4  # visitors whose model work runs side by side; the others queue
-    queue: int = 60  # visitors who may wait
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +130,8 @@ class Workspace:
         """Teach one fact step by step; closing the generator early leaves nothing of it."""
         if self._max_edits is not None and len(self.edits) - len(replace) >= self._max_edits:
             raise LibraryFull(f"At most {self._max_edits} edits fit here. Delete one that you no longer need.")
+        self._require_room()
+        self._require_short(request)
         edit = yield from self.editor.edit_steps(request, replace=replace)
         self.taught = True
         self._note("taught", edit.id)
@@ -147,6 +139,7 @@ class Workspace:
 
     def ask(self, question: str) -> Generator[SideBySide, None, SideBySide]:
         """Answer with the untouched model and with the edits, piece by piece in turn; yields after every round."""
+        self.limits.check_prompt(question)
         with closing(answer_twice(self.editor, question, self.limits.answer_tokens)) as rounds:
             first = next(rounds)
             self._remember(first.question, first.route)
@@ -176,6 +169,7 @@ class Workspace:
 
     def take_in(self, content: bytes, present: Present) -> Generator[Tried, None, Imported]:
         """Try the edits of such a file and store those that hold; closing the generator early stores none."""
+        self._require_room(len(content))
         room = None if self._max_edits is None else self._max_edits - len(self.edits)
         imported = yield from self.editor.import_steps(content, present, room=room)
         self.taught = self.taught or bool(imported.edits)
@@ -189,6 +183,7 @@ class Workspace:
 
     def compare_routers(self, question: str) -> Generator[KeysMade, None, dict[str, Route]]:
         """Return the route that each router would take now, by name; the one in use stays in use."""
+        self.limits.check_prompt(question)
         return self.editor.routes_steps(question)
 
     def compare_spaces(
@@ -244,6 +239,31 @@ class Workspace:
         self._asked.clear()
         self.reach.forget()
         self.editor.close()
+
+    def _require_room(self, wanted: int = 0) -> None:
+        """Raise LibraryFull when the workspace has its bytes, or `wanted` more would be too many."""
+        most = self.limits.workspace_bytes
+        if self._max_edits is None:  # the owner's own file
+            return
+        taken = self.editor.sizes.pages
+        if taken + max(1, wanted) > most:
+            raise LibraryFull(
+                f"The edits here take {taken / 1e6:,.1f} MB of {most / 1e6:,.1f} MB. Delete some that you no longer need."
+            )
+
+    def _require_short(self, request: EditRequest) -> None:
+        """Raise InvalidRequest when a fact is larger than this server takes; other faults are found in teaching."""
+        try:
+            self.limits.check_request(request.prompt, request.target, request.rephrases)
+        except InvalidInput as error:
+            raise InvalidRequest(str(error)) from error
+        if self.limits.target_tokens == MAX_TARGET_TOKENS:  # which training checks itself
+            return
+        words = len(self.editor.host.target_ids(request.target)) - 1
+        if words > self.limits.target_tokens:
+            raise InvalidRequest(
+                f"The new answer has {words} tokens; at most {self.limits.target_tokens} are allowed. Shorten it."
+            )
 
     def _remember(self, question: str, route: Route) -> None:
         if not self.remembers:

@@ -9,7 +9,6 @@ import functools
 import html
 import inspect
 import logging
-import os
 import re
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -160,11 +159,6 @@ def moment_field(value: object, first: int, last: int) -> int:
     if not first <= value <= last:
         raise InvalidInput(texts.NO_MOMENT)
     return value
-
-
-def environment(name: str) -> str | None:
-    """Return a setting of the server's environment, None when it is unset or empty."""
-    return os.environ.get(name) or None
 
 
 def _told(error: Exception) -> gr.Error:

@@ -6,16 +6,20 @@ Knows where each panel stands; how they follow one another is in `wires`, what t
 from __future__ import annotations
 
 import gradio as gr
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from sola_core.errors import InvalidInput
 from sola_core.resources import asset
+from sola_core.settings import Limits
 from sola_core.studio import Studio
-from sola_core.ui import border, markup, present, texts
+from sola_core.ui import markup, present, texts
 from sola_core.ui.ask import ask_panel
 from sola_core.ui.edits import edits_panel
 from sola_core.ui.endpoints import add_endpoints
 from sola_core.ui.history import history_panel
 from sola_core.ui.keep import keep_panel
+from sola_core.ui.lobby import READY, address, require_loopback, taken
 from sola_core.ui.map import map_panel
 from sola_core.ui.proof import proof_panel
 from sola_core.ui.routers import routers_panel
@@ -23,8 +27,6 @@ from sola_core.ui.teach import teach_panel
 from sola_core.ui.theme import theme
 from sola_core.ui.why import why_panel
 from sola_core.ui.wires import Wires
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def build(studio: Studio) -> gr.Blocks:
@@ -54,25 +56,25 @@ def launch(
 ) -> str:
     """Serve the page and return its address; a personal library is refused to other computers.
 
-    `host` and `port` default to gradio's environment variables, then to 127.0.0.1 and the first free port from 7860.
+    `GET /health` answers 200 from now on. `host` and `port` default to gradio's environment variables, then to 127.0.0.1 and the first free port from 7860.
     Nothing is sent anywhere: no telemetry, no sharing, no fonts, no history in the browser.
     """
-    host = host or border.environment("GRADIO_SERVER_NAME") or "127.0.0.1"
-    if studio.registry.personal and host not in LOOPBACK:
-        raise InvalidInput(texts.NOT_LOOPBACK.format(host=host))
+    host = address(host)
+    require_loopback(host, personal=studio.registry.personal)
     limits = studio.registry.limits
     queued = page.queue(max_size=limits.queue, default_concurrency_limit=limits.at_once)
     try:
-        address = _launch(queued, host, port, block)
+        return _launch(queued, limits, host, port, block)
     except OSError as error:
-        raise InvalidInput(
-            f"The page cannot be served on {host}, port {port or 'from 7860 on'}: {error}. Choose another --port."
-        ) from error
-    return str(address)
+        raise taken(host, port, error) from error
 
 
-def _launch(page: gr.Blocks, host: str, port: int | None, block: bool) -> str:
-    _, address, _ = page.launch(
+async def _health(_: Request) -> Response:
+    return Response(READY.body, READY.code, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+def _launch(page: gr.Blocks, limits: Limits, host: str, port: int | None, block: bool) -> str:
+    _, found, _ = page.launch(
         server_name=host,
         server_port=port,
         theme=theme(),
@@ -85,12 +87,13 @@ def _launch(page: gr.Blocks, host: str, port: int | None, block: bool) -> str:
         ssr_mode=False,
         mcp_server=False,
         show_error=False,
-        max_file_size="4mb",
+        max_file_size=max(limits.file_bytes, limits.list_bytes),
+        app_kwargs={"routes": [Route("/health", _health)]},
         allowed_paths=[],
         prevent_thread_lock=not block,
         quiet=not block,
     )
-    return str(address)
+    return str(found)
 
 
 def _studio_tab(studio: Studio, wires: Wires) -> None:

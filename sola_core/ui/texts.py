@@ -159,3 +159,8 @@ NOT_LOOPBACK: Final = (
     "A personal library is served on this computer only: --host must be 127.0.0.1, ::1 or localhost, not {host}. "
     "Leave out --library to serve visitors, each with private edits."
 )
+
+# ---- starting ----
+
+STARTING: Final = "The server is getting ready."
+NOT_LOADED: Final = "Something went wrong while the model was being loaded. The server’s terminal window or log says what; then start it again."
