@@ -14,6 +14,7 @@ from sola_core.ui import texts
 
 if TYPE_CHECKING:
     from sola_core.studio import About
+    from sola_core.ui.differing import Piece
 
 
 def escaped(text: str) -> str:
@@ -78,6 +79,28 @@ def fact(number: int, prompt: str, target: str, detail: str, notes: Sequence[str
         f'<p class="sola-target"><span aria-hidden="true">→</span> <bdi>{escaped(target)}</bdi></p>'
         f'<p class="sola-detail">{escaped(detail)}</p>{below}</div>'
     )
+
+
+def marked(name: str, pieces: Sequence[Piece]) -> str:
+    """Return a text in which the pieces that differ are bold and underlined, and said to differ where it is read aloud."""
+    words = "".join(
+        f'<mark class="sola-differs"><span class="sola-aloud"> [{escaped(texts.DIFFERS)}: </span>{escaped(piece.text)}'
+        '<span class="sola-aloud">] </span></mark>'
+        if piece.differs
+        else escaped(piece.text)
+        for piece in pieces
+    )
+    return f'<div>{whose(name)}<p class="sola-said"><bdi>{words}</bdi></p></div>'
+
+
+def whose(name: str) -> str:
+    """Return whose text or picture follows."""
+    return f'<p class="sola-whose">{escaped(name)}</p>'
+
+
+def beside(heading_of_part: str, parts: Sequence[str]) -> str:
+    """Return pieces of markup beside each other under a heading."""
+    return f'<h3 class="sola-part">{escaped(heading_of_part)}</h3><div class="sola-beside">{"".join(parts)}</div>'
 
 
 def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

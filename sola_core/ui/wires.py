@@ -118,10 +118,12 @@ class Wires:
         panel, act = self.ask, self.asking
         run = self._model(
             [panel.ask.click, panel.question.submit], act.ask, [panel.question, self.token],
-            [*panel.shown, *self.why, self.routers.decided, *self.routers.shown],
+            [*panel.shown, *self.why, self.routers.decided, *self.routers.shown, panel.compared.both,
+             *panel.compared.shown],
         )  # fmt: skip
         quick(run.then, act.ended, None, [panel.stop])
         quick(run.then, act.why_again, [panel.told], self.why)
+        quick(run.then, act.compared, [panel.compared.both], panel.compared.shown)
         quick(run.failure, act.unfinished, None, [panel.shown[4]])
         routers = self.routers
         soon = self._model(run.success, self.routing.compare_soon, [routers.decided, self.token],
