@@ -115,6 +115,24 @@ def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> s
     )
 
 
+def known(parts: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """Return what is known of something: names, each with its lines."""
+    items = "".join(
+        f"<div><dt>{escaped(name)}</dt>" + "".join(f"<dd><bdi>{escaped(line)}</bdi></dd>" for line in lines) + "</div>"
+        for name, lines in parts
+    )
+    return f'<dl class="sola-known">{items}</dl>'
+
+
+def figures(parts: Sequence[tuple[str, str, str]]) -> str:
+    """Return figures beside each other: name, value, what it means."""
+    items = "".join(
+        f"<div><dt>{escaped(name)}</dt><dd><b>{escaped(value)}</b><span>{escaped(means)}</span></dd></div>"
+        for name, value, means in parts
+    )
+    return f'<dl class="sola-figures">{items}</dl>'
+
+
 def footer(about: About, digest: str, router: str) -> str:
     """Return the foot of the page: all that is needed to repeat what was seen, `router` being the one in use now."""
     versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
