@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sola_core.comparison import SideBySide, answer_twice
+from sola_core.edit_details import EditDetails, details_of
+from sola_core.edit_probe import Probing, probe_steps
 from sola_core.errors import InvalidInput, InvalidRequest, LibraryFull
 from sola_core.evaluation.certificate import certify_steps
 from sola_core.history import Change, History, history_of
@@ -27,6 +29,7 @@ from sola_core.teaching_lists import teach_list_steps
 if TYPE_CHECKING:
     from sola_core.atlas import Layout
     from sola_core.evaluation.certificate import Certificate, Certifying
+    from sola_core.evaluation.rows import Row
     from sola_core.fact_lists import ListedFact
     from sola_core.session import SolaEditor
     from sola_core.spaces import Space, SpaceStep
@@ -180,6 +183,17 @@ class Workspace:
     def certify(self) -> Generator[Certifying, None, Certificate]:
         """Take every edit back in a copy and return what was compared; nothing here changes."""
         return certify_steps(self.editor)
+
+    def details(self, edit_id: str) -> EditDetails:
+        """Return what is known of one edit; raise UnknownEdit for one that is not stored here."""
+        return details_of(self.editor, edit_id)
+
+    def probe(
+        self, edit_id: str, fact: Row | None, wordings: Sequence[str], neighbours: Sequence[str]
+    ) -> Generator[Probing, None, Probing]:
+        """Ask one edit's own question, other wordings and neighbours; the map does not remember these questions."""
+        most = self.limits.answer_tokens
+        return probe_steps(self.editor, edit_id, fact, wordings, neighbours, max_new_tokens=most)
 
     def compare_routers(self, question: str) -> Generator[KeysMade, None, dict[str, Route]]:
         """Return the route that each router would take now, by name; the one in use stays in use."""
