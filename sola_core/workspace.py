@@ -5,6 +5,7 @@ Knows nothing of other visitors, of the page, of models or of how an edit is mad
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -34,12 +35,20 @@ class Limits:
     """How much strangers may take of one server."""
 
     workspaces: int = 200  # at once, shared mode
+    share: float = 0.75  # of the workspaces: what visitors from one address may have; a school may share one
     edits: int = 64  # in one workspace, shared mode
     questions: int = 24  # remembered for the map; the oldest goes first
     idle_seconds: float = 7200.0  # a workspace unused for longer may be dropped, shared mode
     answer_tokens: int = 128  # the longest answer; a longer one is marked as cut
     at_once: int = 4  # visitors whose model work runs side by side; the others queue
-    queue: int = 60  # visitors who may wait
+    queue: int = 120  # requests that may wait, half of them from one address
+    pages: int = 800  # open, or closed a little while ago; 250 kB each
+    page_seconds: float = 1800.0  # a page without a connection is forgotten; its edits are the workspace's
+
+    @property
+    def of_one_address(self) -> int:
+        """How many workspaces visitors from one address may have at once."""
+        return math.ceil(self.share * self.workspaces)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ Knows where each panel stands; how they follow one another is in `wires`, what t
 from __future__ import annotations
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from sola_core.errors import InvalidInput
 from sola_core.resources import asset
@@ -14,21 +15,25 @@ from sola_core.ui import border, markup, present, texts
 from sola_core.ui.ask import ask_panel
 from sola_core.ui.edits import edits_panel
 from sola_core.ui.endpoints import add_endpoints
+from sola_core.ui.gate import Gate
+from sola_core.ui.guarded import GuardedBlocks
 from sola_core.ui.keep import keep_panel
 from sola_core.ui.map import map_panel
 from sola_core.ui.proof import proof_panel
 from sola_core.ui.routers import routers_panel
+from sola_core.ui.sessions import Sessions
 from sola_core.ui.teach import teach_panel
 from sola_core.ui.theme import theme
+from sola_core.ui.uploads import MAX_FILE, Uploads
 from sola_core.ui.why import why_panel
 from sola_core.ui.wires import Wires
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def build(studio: Studio) -> gr.Blocks:
+def build(studio: Studio) -> GuardedBlocks:
     """Return the page over a studio; nothing is served yet."""
-    page = gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(1800, 3600))
+    page = GuardedBlocks(title=texts.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(1800, 3600))
     with page:
         add_endpoints(studio)  # first, so that they have their names to themselves
         wires = Wires(studio)
@@ -47,7 +52,7 @@ def build(studio: Studio) -> gr.Blocks:
 
 
 def launch(
-    page: gr.Blocks, studio: Studio, *, host: str | None = None, port: int | None = None, block: bool = True
+    page: GuardedBlocks, studio: Studio, *, host: str | None = None, port: int | None = None, block: bool = True
 ) -> str:
     """Serve the page and return its address; a personal library is refused to other computers.
 
@@ -58,17 +63,20 @@ def launch(
     if studio.registry.personal and host not in LOOPBACK:
         raise InvalidInput(texts.NOT_LOOPBACK.format(host=host))
     limits = studio.registry.limits
-    queued = page.queue(max_size=limits.queue, default_concurrency_limit=limits.at_once)
+    page.fair_queue(limits)
     try:
-        address = _launch(queued, host, port, block)
+        address = _launch(page, host, port, block)
     except OSError as error:
         raise InvalidInput(
             f"The page cannot be served on {host}, port {port or 'from 7860 on'}: {error}. Choose another --port."
         ) from error
-    return str(address)
+    page.app.state_holder = page.state_holder = Sessions(page, limits.pages, limits.page_seconds)
+    if block:
+        page.block_thread()
+    return address
 
 
-def _launch(page: gr.Blocks, host: str, port: int | None, block: bool) -> str:
+def _launch(page: GuardedBlocks, host: str, port: int | None, block: bool) -> str:
     _, address, _ = page.launch(
         server_name=host,
         server_port=port,
@@ -82,10 +90,11 @@ def _launch(page: gr.Blocks, host: str, port: int | None, block: bool) -> str:
         ssr_mode=False,
         mcp_server=False,
         show_error=False,
-        max_file_size="4mb",
+        max_file_size=MAX_FILE,
         allowed_paths=[],
-        prevent_thread_lock=not block,
+        prevent_thread_lock=True,  # until the sessions are ours
         quiet=not block,
+        app_kwargs={"middleware": [Middleware(Gate, uploads=Uploads())]},
     )
     return str(address)
 

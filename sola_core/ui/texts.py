@@ -124,3 +124,12 @@ NOT_LOOPBACK: Final = (
     "A personal library is served on this computer only: --host must be 127.0.0.1, ::1 or localhost, not {host}. "
     "Leave out --library to serve visitors, each with private edits."
 )
+
+# what the server says to requests that no page sends, and when too many come
+UNSUITABLE: Final = "The request does not fit this page. Reload the page and try again."
+TOO_LARGE: Final = "This is larger than what the server takes. Shorten it, or choose a smaller file."
+CLOSED: Final = "There is nothing here."
+QUEUE_FULL: Final = "Too many requests are waiting. Nothing was changed; try again in a minute."
+QUEUE_FULL_OF_YOURS: Final = "Too many of your own requests are waiting. Wait for an answer before you send more."
+PAGES_FULL: Final = "Too many pages are open on this server. Close one that you do not need, or try again later."
+UPLOADS_FULL: Final = "Too many uploaded files are waiting to be read. Try again in a minute."
