@@ -6,6 +6,7 @@ Knows the names, the bounds and the meaning of every setting. Knows no model, no
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -28,6 +29,7 @@ class Limits:
     """How much strangers may take of one server."""
 
     workspaces: int = _number(200, 1, 100_000, "workspaces kept at once; when all are taken, new edits are refused")
+    share: float = _number(0.75, 0.01, 1.0, "share of the workspaces that visitors from one address may have")
     edits: int = _number(64, 1, 100_000, "edits in one workspace (not with `--library`)")
     workspace_bytes: int = _number(
         16_000_000, 100_000, 10_000_000_000, "bytes of one workspace; at that size it takes no further edit"
@@ -44,9 +46,16 @@ class Limits:
     rephrases: int = _number(MAX_REPHRASES, 0, MAX_REPHRASES, "other wordings of one fact")
     answer_tokens: int = _number(128, 1, 2_048, "tokens of an answer; a longer one is marked as cut")
     at_once: int = _number(4, 1, 64, "visitors whose model work runs side by side; the others queue")
-    queue: int = _number(60, 1, 10_000, "visitors who may wait")
+    queue: int = _number(120, 1, 10_000, "requests that may wait, half of them from one address")
+    pages: int = _number(800, 1, 100_000, "pages open, or closed a little while ago; each takes some 250 kB")
+    page_seconds: float = _number(1800.0, 1.0, 86_400.0, "seconds after which a page without a connection is forgotten")
     file_bytes: int = _number(4_000_000, 1_000, 100_000_000, "bytes of a file of edits that is loaded")
     list_bytes: int = _number(200_000, 1_000, 10_000_000, "bytes of a list of facts")
+
+    @property
+    def of_one_address(self) -> int:
+        """How many workspaces visitors from one address may have at once."""
+        return math.ceil(self.share * self.workspaces)
 
     def check_prompt(self, text: object, name: str = "question") -> None:
         """Raise InvalidInput when a text is longer than this server takes; other faults are found elsewhere."""
@@ -138,4 +147,4 @@ def _wrong(name: str, text: str, allowed: str) -> InvalidInput:
 
 
 def _plain(number: Any) -> str:
-    return f"{number:,.0f}"
+    return f"{number:,.0f}" if number == int(number) else f"{number:g}"

@@ -6,6 +6,7 @@ Knows where each panel stands; how they follow one another is in `wires`, what t
 from __future__ import annotations
 
 import gradio as gr
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -17,21 +18,25 @@ from sola_core.ui import markup, present, texts
 from sola_core.ui.ask import ask_panel
 from sola_core.ui.edits import edits_panel
 from sola_core.ui.endpoints import add_endpoints
+from sola_core.ui.gate import Gate
+from sola_core.ui.guarded import GuardedBlocks
 from sola_core.ui.history import history_panel
 from sola_core.ui.keep import keep_panel
 from sola_core.ui.lobby import READY, address, require_loopback, taken
 from sola_core.ui.map import map_panel
 from sola_core.ui.proof import proof_panel
 from sola_core.ui.routers import routers_panel
+from sola_core.ui.sessions import Sessions
 from sola_core.ui.teach import teach_panel
 from sola_core.ui.theme import theme
+from sola_core.ui.uploads import Uploads
 from sola_core.ui.why import why_panel
 from sola_core.ui.wires import Wires
 
 
-def build(studio: Studio) -> gr.Blocks:
+def build(studio: Studio) -> GuardedBlocks:
     """Return the page over a studio; nothing is served yet."""
-    page = gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(1800, 3600))
+    page = GuardedBlocks(title=texts.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(1800, 3600))
     with page:
         add_endpoints(studio)  # first, so that they have their names to themselves
         wires = Wires(studio)
@@ -52,7 +57,7 @@ def build(studio: Studio) -> gr.Blocks:
 
 
 def launch(
-    page: gr.Blocks, studio: Studio, *, host: str | None = None, port: int | None = None, block: bool = True
+    page: GuardedBlocks, studio: Studio, *, host: str | None = None, port: int | None = None, block: bool = True
 ) -> str:
     """Serve the page and return its address; a personal library is refused to other computers.
 
@@ -62,18 +67,23 @@ def launch(
     host = address(host)
     require_loopback(host, personal=studio.registry.personal)
     limits = studio.registry.limits
-    queued = page.queue(max_size=limits.queue, default_concurrency_limit=limits.at_once)
+    page.fair_queue(limits)
     try:
-        return _launch(queued, limits, host, port, block)
+        found = _launch(page, limits, host, port, block)
     except OSError as error:
         raise taken(host, port, error) from error
+    page.app.state_holder = page.state_holder = Sessions(page, limits.pages, limits.page_seconds)
+    if block:
+        page.block_thread()
+    return found
 
 
 async def _health(_: Request) -> Response:
     return Response(READY.body, READY.code, media_type="application/json", headers={"cache-control": "no-store"})
 
 
-def _launch(page: gr.Blocks, limits: Limits, host: str, port: int | None, block: bool) -> str:
+def _launch(page: GuardedBlocks, limits: Limits, host: str, port: int | None, block: bool) -> str:
+    largest = max(limits.file_bytes, limits.list_bytes)
     _, found, _ = page.launch(
         server_name=host,
         server_port=port,
@@ -87,11 +97,14 @@ def _launch(page: gr.Blocks, limits: Limits, host: str, port: int | None, block:
         ssr_mode=False,
         mcp_server=False,
         show_error=False,
-        max_file_size=max(limits.file_bytes, limits.list_bytes),
-        app_kwargs={"routes": [Route("/health", _health)]},
+        max_file_size=largest,
         allowed_paths=[],
-        prevent_thread_lock=not block,
+        prevent_thread_lock=True,  # until the sessions are ours
         quiet=not block,
+        app_kwargs={
+            "routes": [Route("/health", _health)],
+            "middleware": [Middleware(Gate, uploads=Uploads(largest))],
+        },
     )
     return str(found)
 

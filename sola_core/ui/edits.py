@@ -232,9 +232,11 @@ class EditsHandlers:
 
     def save(self, asked: object, token: object, request: gr.Request) -> object:
         """Write all edits into a file, to be had before one of them goes."""
-        with self._registry.visit(border.visitor(self._registry, request, token)) as workspace:
+        visitor = border.visitor(self._registry, request, token)
+        with self._registry.visit(visitor) as workspace:
             content = workspace.export()
-        return gr.update(value=to_take_along("sola-edits.safetensors", content), visible=True)
+        path = to_take_along("sola-edits.safetensors", content, self._registry.alias(visitor))
+        return gr.update(value=path, visible=True)
 
     def _acted(self, act: Callable[[Workspace], str], token: object, request: gr.Request) -> str:
         with self._registry.visit(border.visitor(self._registry, request, token)) as workspace:

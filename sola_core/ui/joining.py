@@ -50,11 +50,13 @@ def state(
     handler: Callable[..., object],
     inputs: list[gr.components.Component] | None,
     outputs: list[gr.components.Component],
+    *,
+    preprocess: bool = True,
 ) -> Dependency:
     """Join work that sets a State which something listens to: only queued events tell the page of such a change."""
     return listen(
         border.guarded(handler), inputs, outputs, api_visibility="private", concurrency_id="state",
-        concurrency_limit=AT_ONCE, trigger_mode="multiple", show_progress="hidden",
+        concurrency_limit=AT_ONCE, trigger_mode="multiple", show_progress="hidden", preprocess=preprocess,
     )  # fmt: skip
 
 

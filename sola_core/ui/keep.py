@@ -80,9 +80,10 @@ class KeepHandlers:
 
     def save(self, token: object, request: gr.Request) -> tuple[str, object]:
         """Write all edits into a file, and offer it."""
-        with self._registry.visit(border.visitor(self._registry, request, token)) as workspace:
+        visitor = border.visitor(self._registry, request, token)
+        with self._registry.visit(visitor) as workspace:
             content = workspace.export()
-        path = to_take_along("sola-edits.safetensors", content)
+        path = to_take_along("sola-edits.safetensors", content, self._registry.alias(visitor))
         return markup.note(texts.SAVED), gr.update(value=path, visible=True)
 
     def load(self, file: object, policy: object, token: object, request: gr.Request) -> Generator[Shown, None, None]:

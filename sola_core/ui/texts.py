@@ -224,3 +224,12 @@ NOT_LOOPBACK: Final = (
 
 STARTING: Final = "The server is getting ready."
 NOT_LOADED: Final = "Something went wrong while the model was being loaded. The server’s terminal window or log says what; then start it again."
+
+# what the server says to requests that no page sends, and when too many come
+UNSUITABLE: Final = "The request does not fit this page. Reload the page and try again."
+TOO_LARGE: Final = "This is larger than what the server takes. Shorten it, or choose a smaller file."
+CLOSED: Final = "There is nothing here."
+QUEUE_FULL: Final = "Too many requests are waiting. Nothing was changed; try again in a minute."
+QUEUE_FULL_OF_YOURS: Final = "Too many of your own requests are waiting. Wait for an answer before you send more."
+PAGES_FULL: Final = "Too many pages are open on this server. Close one that you do not need, or try again later."
+UPLOADS_FULL: Final = "Too many uploaded files are waiting to be read. Try again in a minute."

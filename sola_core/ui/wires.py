@@ -181,9 +181,12 @@ class Wires:
     def _connect_keep(self) -> None:
         panel, act = self.keep, self.keeping
         quick(panel.save.click, act.save, [self.token], [panel.status, panel.download])
-        loaded = self._model([panel.load.upload], act.load, [panel.load, panel.present, self.token], panel.shown)
-        taught = self._model([panel.teach.click], act.teach, [panel.waiting, panel.present, self.token], panel.shown)
-        chosen = joining.state(panel.choose.upload, act.choose, [panel.choose], panel.shown)
+        # without gradio's own reading of a file, which leaves an empty one behind each time
+        loaded = self._model([panel.load.upload], act.load, [panel.load, panel.present, self.token], panel.shown,
+                             preprocess=False)  # fmt: skip
+        taught = self._model([panel.teach.click], act.teach, [panel.waiting, panel.present, self.token], panel.shown,
+                             preprocess=False)  # fmt: skip
+        chosen = joining.state(panel.choose.upload, act.choose, [panel.choose], panel.shown, preprocess=False)
         for run in (loaded, taught):
             self.follow(run)
         for run in (loaded, taught, chosen):
