@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal
 from sola_core.comparison import SideBySide, answer_twice
 from sola_core.errors import LibraryFull
 from sola_core.evaluation.certificate import certify_steps
+from sola_core.evaluation.traces import digest, trace
+from sola_core.lesson import Snapshot
 from sola_core.records import Edit, EditRequest, Erasure, KeysMade, Route, TrainingStep
 from sola_core.steps import finish
 from sola_core.teaching_lists import teach_list_steps
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from sola_core.teaching_lists import ListedOutcome, ListProgress
     from sola_core.transfer import Imported, Present, Tried
 
+SNAPSHOT_STEPS = 4  # generated steps whose logits go into a snapshot: a second or two on two cores
 Happened = Literal["start", "taught", "on", "off", "deleted", "routed"]
 
 
@@ -100,6 +103,19 @@ class Workspace:
         """Return the number of each edit by id: it was the how-manieth taught here. Numbers are never used again."""
         taught = [event.edit_id for event in self.editor.events() if event.kind == "taught"]
         return {edit_id: number for number, edit_id in enumerate(taught, 1)}
+
+    def snapshot(self, question: str) -> Snapshot:
+        """Return what the model is at this moment: its edits, its parameters, and the numbers behind one answer.
+
+        Raises InvalidInput when the question is unusable. Bit-equal means the same as everywhere: see `traces`.
+        """
+        editor = self.editor
+        return Snapshot(
+            state=self.digest,
+            parameters=editor.host.parameters_digest(),
+            base=digest(trace(editor.base_generation_logits(question, SNAPSHOT_STEPS))),
+            answered=digest(trace(editor.generation_logits(question, SNAPSHOT_STEPS))),
+        )
 
     def same_state(self) -> Moment | None:
         """Return the first moment at which the digest was what it is now, if that was before the last change."""

@@ -56,7 +56,9 @@ def test_a_comparison_is_made_with_progress_and_then_done_with(studio: Studio, v
     *running, last = RouterHandlers(studio).compare_soon(question, "", ME)
     assert all("<progress" in str(one[WORDS]) for one in running) and len(running) == 6  # two edits, two routers
     assert last[0] is question  # it was compared
-    assert all(part != gr.skip() for one in (*running, last) for part in one)  # a message that is lost leaves nothing behind
+    assert all(
+        part != gr.skip() for one in (*running, last) for part in one
+    )  # a message that is lost leaves nothing behind
     assert last[CHART]["visible"] is True and last[BUTTON]["visible"] == "hidden"  # type: ignore[index]
     assert str(last[TABLE]).count("<tr>") == 4 and str(last[TABLE]).count(", used") == 1
     assert len(last) == 1 + len(waiting())

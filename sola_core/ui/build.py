@@ -15,6 +15,7 @@ from sola_core.ui.ask import ask_panel
 from sola_core.ui.edits import edits_panel
 from sola_core.ui.endpoints import add_endpoints
 from sola_core.ui.keep import keep_panel
+from sola_core.ui.lesson import lesson_panel
 from sola_core.ui.map import map_panel
 from sola_core.ui.proof import proof_panel
 from sola_core.ui.routers import routers_panel
@@ -36,6 +37,8 @@ def build(studio: Studio) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs"):
             with _tab("studio"):
                 _studio_tab(studio, wires)
+            with _tab("lesson"), _card("lesson"):
+                wires.lesson = lesson_panel(studio)
             with _tab("keep"), gr.Row(elem_classes="sola-main"):
                 with _column(6), _card("proof"):
                     wires.proof = proof_panel()

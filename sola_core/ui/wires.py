@@ -19,6 +19,8 @@ from sola_core.ui.ask import AskHandlers, AskPanel
 from sola_core.ui.edits import EditsPanel
 from sola_core.ui.joining import quick
 from sola_core.ui.keep import KeepHandlers, KeepPanel
+from sola_core.ui.lesson import LessonPanel, join_lesson
+from sola_core.ui.lesson_handlers import LessonHandlers
 from sola_core.ui.map import MapHandlers, MapPanel
 from sola_core.ui.proof import ProofHandlers, ProofPanel
 from sola_core.ui.routers import RouterHandlers, RoutersPanel
@@ -40,6 +42,7 @@ class Wires:
     routers: RoutersPanel
     proof: ProofPanel
     keep: KeepPanel
+    lesson: LessonPanel
     foot: gr.HTML
 
     def __init__(self, studio: Studio) -> None:
@@ -47,6 +50,7 @@ class Wires:
         self.token = gr.BrowserState("", storage_key=TOKEN_KEY)
         self.teaching, self.asking, self.mapping = TeachHandlers(studio), AskHandlers(studio), MapHandlers(studio)
         self.routing, self.proving, self.keeping = RouterHandlers(studio), ProofHandlers(studio), KeepHandlers(studio)
+        self.lessons = LessonHandlers(studio)
 
     def connect(self, page: gr.Blocks) -> None:
         """Join every button to its handler and every handler to the panels that follow."""
@@ -59,6 +63,8 @@ class Wires:
                [*self.map.shown, self.map.timer])  # fmt: skip
         arrived = quick(page.load, self.arrive, [self.token], [self.token, self.teach.teach, self.ask.ask])
         self.follow(arrived)
+        at_once = self.registry.limits.at_once
+        join_lesson(self.lesson, self.lessons, self.token, at_once, arrived, self.follow)
 
     def follow(self, change: Dependency) -> None:
         """Let every panel that shows edits follow a change of them."""
