@@ -17,7 +17,9 @@ from sola_core.edit_details import EditDetails, details_of
 from sola_core.edit_probe import Probing, probe_steps
 from sola_core.errors import InvalidInput, InvalidRequest, LibraryFull
 from sola_core.evaluation.certificate import certify_steps
+from sola_core.evaluation.traces import digest, trace
 from sola_core.history import Change, History, history_of
+from sola_core.lesson import Snapshot
 from sola_core.reach import Reach
 from sola_core.records import Edit, EditRequest, Erasure, KeysMade, Route, TrainingStep
 from sola_core.revisiting import AnswerThen, answer_then
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AskedQuestion", "Limits", "Moment", "Workspace"]
 
+SNAPSHOT_STEPS = 4  # generated steps whose logits go into a snapshot: a second or two on two cores
 Happened = Literal["start", "taught", "on", "off", "deleted", "routed"]
 
 
@@ -112,6 +115,19 @@ class Workspace:
         """Return the number of each edit by id: it was the how-manieth taught here. Numbers are never used again."""
         taught = [event.edit_id for event in self.editor.events() if event.kind == "taught"]
         return {edit_id: number for number, edit_id in enumerate(taught, 1)}
+
+    def snapshot(self, question: str) -> Snapshot:
+        """Return what the model is at this moment: its edits, its parameters, and the numbers behind one answer.
+
+        Raises InvalidInput when the question is unusable. Bit-equal means the same as everywhere: see `traces`.
+        """
+        editor = self.editor
+        return Snapshot(
+            state=self.digest,
+            parameters=editor.host.parameters_digest(),
+            base=digest(trace(editor.base_generation_logits(question, SNAPSHOT_STEPS))),
+            answered=digest(trace(editor.generation_logits(question, SNAPSHOT_STEPS))),
+        )
 
     def same_state(self) -> Moment | None:
         """Return the first moment at which the digest was what it is now, if that was before the last change."""

@@ -22,6 +22,7 @@ from sola_core.ui.gate import Gate
 from sola_core.ui.guarded import GuardedBlocks
 from sola_core.ui.history import history_panel
 from sola_core.ui.keep import keep_panel
+from sola_core.ui.lesson import lesson_panel
 from sola_core.ui.lobby import READY, address, require_loopback, taken
 from sola_core.ui.map import map_panel
 from sola_core.ui.proof import proof_panel
@@ -44,6 +45,8 @@ def build(studio: Studio) -> GuardedBlocks:
         with gr.Tabs(elem_id="tabs"):
             with _tab("studio"):
                 _studio_tab(studio, wires)
+            with _tab("lesson"), _card("lesson"):
+                wires.lesson = lesson_panel(studio)
             with _tab("history"):
                 wires.history = history_panel()
             with _tab("keep"), gr.Row(elem_classes="sola-main"):

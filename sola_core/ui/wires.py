@@ -22,6 +22,8 @@ from sola_core.ui.edits import EditsHandlers, EditsPanel
 from sola_core.ui.history import ZONE_JS, HistoryHandlers, HistoryPanel
 from sola_core.ui.joining import quick
 from sola_core.ui.keep import KeepHandlers, KeepPanel
+from sola_core.ui.lesson import LessonPanel, join_lesson
+from sola_core.ui.lesson_handlers import LessonHandlers
 from sola_core.ui.map import MapHandlers, MapPanel
 from sola_core.ui.probe import ProbeHandlers
 from sola_core.ui.proof import ProofHandlers, ProofPanel
@@ -45,6 +47,7 @@ class Wires:
     proof: ProofPanel
     keep: KeepPanel
     history: HistoryPanel
+    lesson: LessonPanel
     foot: gr.HTML
 
     def __init__(self, studio: Studio) -> None:
@@ -53,6 +56,7 @@ class Wires:
         self.teaching, self.asking, self.mapping = TeachHandlers(studio), AskHandlers(studio), MapHandlers(studio)
         self.routing, self.proving, self.keeping = RouterHandlers(studio), ProofHandlers(studio), KeepHandlers(studio)
         self.remembering = HistoryHandlers(studio)
+        self.lessons = LessonHandlers(studio)
 
     def connect(self, page: gr.Blocks) -> None:
         """Join every button to its handler and every handler to the panels that follow."""
@@ -68,6 +72,8 @@ class Wires:
         arrived = quick(functools.partial(page.load, js=ZONE_JS), self.arrive, [self.token],
                         [self.token, self.teach.teach, self.ask.ask])  # fmt: skip
         self.follow(arrived)
+        at_once = self.registry.limits.at_once
+        join_lesson(self.lesson, self.lessons, self.token, at_once, arrived, self.follow)
 
     def follow(self, change: Dependency) -> None:
         """Let every panel that shows edits follow a change of them."""
