@@ -1,4 +1,4 @@
-"""Opens the page: flags, load, build, launch. `python app.py --help` lists the flags.
+"""Opens the page: flags, then a busy page while the model is loaded, then the studio. `python app.py --help` lists the flags.
 
 Knows nothing of models or edits; the page is `sola_core.ui`, the engine `sola_core`.
 """
@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 
 from sola_core import SolaError
-from sola_core.studio import open_studio
-from sola_core.ui.build import build, launch
+from sola_core.settings import Settings
+from sola_core.studio import OnProgress, Studio, open_studio
+from sola_core.ui.serve import serve
 
 
 def flags(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -28,12 +29,13 @@ def flags(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve the page until it is stopped; return 1 with a message when it cannot start."""
     chosen = flags(argv)
+
+    def load(settings: Settings, on_progress: OnProgress) -> Studio:
+        engine = {"model": chosen.model, "device": chosen.device, "library": chosen.library}
+        return open_studio(**engine, limits=settings.limits, on_progress=on_progress)
+
     try:
-        studio = open_studio(model=chosen.model, device=chosen.device, library=chosen.library)
-        try:
-            launch(build(studio), studio, host=chosen.host, port=chosen.port)
-        finally:
-            studio.registry.close()
+        serve(load, host=chosen.host, port=chosen.port, personal=chosen.library is not None)
     except SolaError as error:
         print(f"SoLA Studio cannot start: {error}", file=sys.stderr)
         return 1

@@ -49,6 +49,11 @@ class AnswerStream(Iterator[str]):
         return answer_of(self._tokens.generation, self.route)
 
     @property
+    def first_logits(self) -> Tensor | None:
+        """The logits, (vocab,), that the first token was chosen from; None until it was."""
+        return self._tokens.first_logits
+
+    @property
     def step_seconds(self) -> tuple[float, ...]:
         """Seconds of each forward step so far, the prefill first."""
         return tuple(self._tokens.step_seconds)

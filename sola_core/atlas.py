@@ -7,26 +7,31 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Protocol
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from sola_core.projections import Aligned, Pca, Points, Projection, Umap, Vectors, framed, similarity, within
+from sola_core.steps import finish
+
 Method = Literal["pca", "umap"]
-Points = npt.NDArray[np.float64]  # (n, 2)
-Vectors = npt.NDArray[np.float64]  # (n, dim)
 Embed = Callable[[str], npt.NDArray[np.float32]]
+Place = tuple[float, float]
+Vector = npt.NDArray[np.float64]  # (dim,), unit length; zeros for a text that has none
 
 FEWEST_FOR_UMAP = 8  # below, a UMAP picture says nothing and its start can fail
 log = logging.getLogger(__name__)
 
 
-class Projection(Protocol):
-    """A fitted map from vectors to the plane."""
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """How many texts of so many were turned into vectors; when all were, the fit is next."""
 
-    def transform(self, vectors: Vectors) -> Points:
-        """Return one point per row."""
+    done: int
+    total: int
 
 
 class Atlas:
@@ -43,13 +48,17 @@ class Atlas:
         self._guard = threading.Lock()
         self._sheets: dict[str, Sheet] = {}
 
-    def sheet(self, space: str, embed: Embed) -> Sheet:
-        """Return the sheet of an encoder space; the first call starts its warm-up and returns at once."""
+    def sheet(self, space: str, embed: Embed, *, warm: bool = True) -> Sheet:
+        """Return the sheet of an encoder space at once; the first call starts its warm-up, unless it is to stay cold.
+
+        A cold sheet has PCA only, and reads its references when it is first asked for something.
+        """
         with self._guard:
             if space not in self._sheets:
                 sheet = Sheet(self._references, embed, seed=self._seed, lock=self._umap)
                 self._sheets[space] = sheet
-                threading.Thread(target=sheet.warm_up, args=(self._use_umap,), name=f"map of {space}").start()
+                if warm:
+                    threading.Thread(target=sheet.warm_up, args=(self._use_umap,), name=f"map of {space}").start()
             return self._sheets[space]
 
 
@@ -60,6 +69,7 @@ class Sheet:
         self.references = tuple(references)
         self._embed, self._seed, self._umap = embed, seed, lock
         self._preparing = threading.Lock()
+        self._read: list[npt.NDArray[np.float32]] = []  # the references' vectors as far as they are made
         self._vectors: Vectors = np.zeros((0, 0))  # (n_references, dim), unit length, once prepared
         self._projections: dict[Method, tuple[Projection, Points]] = {}
         self.settled = False  # no better projection will come
@@ -74,23 +84,51 @@ class Sheet:
         self.prepare()
         return self._projections[method][1]
 
-    def locate(self, texts: Sequence[str], method: Method) -> Points:
-        """Return one point per text; each is projected onto the fixed plane, so nothing else moves."""
+    def vectors(self, texts: Sequence[str]) -> Vectors:
+        """Return one vector of unit length per text, (n, dim); zeros for a text that has none."""
+        return _unit([self._embed(text) for text in texts])
+
+    def locate(self, vectors: Vectors, method: Method, projection: Projection | None = None) -> Points:
+        """Return one point per vector in the sheet's projection or a given one; it is fixed, so nothing else moves."""
         self.prepare()
-        vectors = self._unit([self._embed(text) for text in texts])
-        projection = self._projections[method][0]
-        if method == "pca":
+        projection = projection or self._projections[method][0]
+        if method == "pca" or not len(vectors):
             return projection.transform(vectors)
         with self._umap:
             return projection.transform(vectors)
 
+    def refitted(self, vectors: Vectors, method: Method) -> tuple[Projection, Points]:
+        """Fit a projection on the references and these vectors; return it with all their points, references first.
+
+        It begins at the sheet's own picture of them, so it depends on nothing else, and the sheet does not change.
+        """
+        start = np.vstack([self.background(method), self.locate(vectors, method)])
+        together = np.vstack([self._vectors, vectors])
+        if method == "pca":
+            pca = Pca(together)
+            return pca, pca.transform(together)
+        with self._umap:
+            umap = Umap(together, self._seed, start)
+            return umap, umap.fitted
+
     def prepare(self) -> None:
         """Embed the references and fit PCA, once; whoever comes second waits."""
-        with self._preparing:
-            if "pca" not in self._projections:
-                vectors = self._unit([self._embed(text) for text in self.references])
-                self._vectors = vectors
-                self._projections["pca"] = _framed(_Pca(vectors), vectors)
+        finish(self.prepare_steps())
+
+    def prepare_steps(self) -> Generator[Read, None, None]:
+        """Do the same reference by reference; what was done before it is closed stays done, and who comes next goes on."""
+        total = len(self.references)
+        while True:
+            with self._preparing:
+                if "pca" in self._projections:
+                    return
+                if len(self._read) == total:
+                    self._vectors = _unit(self._read)
+                    self._projections["pca"] = framed(Pca(self._vectors), self._vectors)
+                    return
+                self._read.append(self._embed(self.references[len(self._read)]))
+                done = len(self._read)
+            yield Read(done=done, total=total)
 
     def warm_up(self, use_umap: bool = True) -> None:
         """Fit PCA, then UMAP; without it (not installed, few references, no compiler) the sheet stays with PCA."""
@@ -98,110 +136,114 @@ class Sheet:
             self.prepare()
             if use_umap and len(self.references) >= FEWEST_FOR_UMAP:
                 with self._umap:
-                    self._projections["umap"] = _framed(_Umap(self._vectors, self._seed), self._vectors)
+                    umap = Umap(self._vectors, self._seed)
+                    umap.transform(self._vectors[:1])  # compiles the second half now, not at the first question
+                    self._projections["umap"] = framed(umap, self._vectors)
         except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
             log.warning("no UMAP, the map stays with PCA: %s", type(error).__name__)
         finally:
             self.settled = True
 
-    def _unit(self, rows: Sequence[npt.NDArray[np.float32]]) -> Vectors:
-        vectors = np.nan_to_num(np.asarray(rows, dtype=np.float64))
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit: Vectors = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-        return unit
-
 
 class Layout:
     """One visitor's view of a sheet: the points drawn so far, each of which keeps its place.
 
-    The projection is chosen when the layout begins and changes only when `improve` is called.
+    The projection is chosen when the layout begins and changes only when `improve` or `relayout` is called.
     """
 
     def __init__(self, sheet: Sheet, method: Method | None = None) -> None:
         self.sheet = sheet
         self.method: Method = method or sheet.method
         self._lock = threading.Lock()
-        self._places: dict[str, tuple[float, float]] = {}
+        self._own: tuple[Projection, Points] | None = None  # and the references' points in it, after a re-layout
+        self._vectors: dict[str, Vector] = {}  # of every point drawn now
+        self._places: dict[str, Place] = {}
 
     @property
     def background(self) -> Points:
         """The reference sentences' points."""
-        return self.sheet.background(self.method)
+        own = self._own
+        return own[1] if own else self.sheet.background(self.method)
+
+    @property
+    def own(self) -> bool:
+        """Whether the projection was fitted for the texts of this layout."""
+        return self._own is not None
 
     def empty(self) -> Layout:
-        """Return a layout with the same projection and no points."""
+        """Return a layout with the sheet's projection and no points."""
         return Layout(self.sheet, self.method)
 
-    def places(self, texts: Mapping[str, str]) -> dict[str, tuple[float, float]]:
+    def places(self, texts: Mapping[str, str]) -> dict[str, Place]:
         """Return the place of every id; ids seen before keep theirs, ids no longer asked for are forgotten."""
         with self._lock:
-            new = [point for point in texts if point not in self._places]
-            if new:
-                found = self.sheet.locate([texts[point] for point in new], self.method)
-                self._places.update((point, (float(x), float(y))) for point, (x, y) in zip(new, found, strict=True))
-            self._places = {point: self._places[point] for point in texts}
+            self._follow(texts)
             return dict(self._places)
+
+    def vectors(self, texts: Mapping[str, str]) -> dict[str, Vector]:
+        """Return the unit vector behind every id's point; ids no longer asked for are forgotten."""
+        with self._lock:
+            self._follow(texts)
+            return dict(self._vectors)
+
+    def read_steps(self, texts: Mapping[str, str]) -> Generator[Read, None, None]:
+        """Make the vectors of those ids that have none, one by one; what was made before it is closed stays."""
+        unread = [point for point in texts if point not in self._vectors]
+        for done, point in enumerate(unread):
+            yield Read(done=done, total=len(unread))
+            vector = self.sheet.vectors([texts[point]])[0]
+            with self._lock:
+                self._vectors[point] = vector
 
     def improve(self) -> bool:
         """Take up the better projection if one became ready; return True when every point gets a new place."""
         with self._lock:
             if self.method == self.sheet.method:
                 return False
-            self.method = self.sheet.method
+            self.method, self._own = self.sheet.method, None
             self._places.clear()
             return True
 
+    def relayout(self, texts: Mapping[str, str], keys: Collection[str]) -> None:
+        """Fit the projection anew on the references and those of these texts that are `keys`, and lay it upon the old picture.
 
-class _Pca:
-    """The two directions of largest variance; signs are fixed, so that the same references give the same picture."""
+        Of all turns, reflections, scales and shifts the one is taken that moves references and keys least. Doing it again
+        with the same keys moves nothing. Like every picture it stays when one of its texts goes, until the next re-layout.
+        """
+        with self._lock:
+            self._follow(texts)
+            named = [point for point in texts if point in keys]
+            if not named:
+                return
+            vectors = np.array([self._vectors[point] for point in named])
+            old = np.vstack([self.background, np.array([self._places[point] for point in named])])
+            bare, raw = self.sheet.refitted(vectors, self.method)
+            onto = similarity(raw, old)
+            new, size = within(onto(raw)), len(self.sheet.references)
+            self._own = Aligned(bare, onto), new[:size]
+            self._places = dict(zip(named, _pairs(new[size:]), strict=True))
+            self._follow(texts)
 
-    def __init__(self, vectors: Vectors) -> None:
-        self._mean = vectors.mean(axis=0)
-        axes = np.zeros((2, vectors.shape[1]))
-        if len(vectors) > 1:
-            found = np.linalg.svd(vectors - self._mean, full_matrices=False)[2][:2]
-            largest = np.abs(found).argmax(axis=1)
-            axes[: len(found)] = found * np.sign(found[np.arange(len(found)), largest])[:, None]
-        self._axes = axes
-
-    def transform(self, vectors: Vectors) -> Points:
-        points: Points = (vectors - self._mean) @ self._axes.T
-        return points
-
-
-class _Umap:
-    """UMAP fitted once; call it only under the atlas's lock."""
-
-    def __init__(self, vectors: Vectors, seed: int) -> None:
-        from umap import UMAP
-
-        neighbours = max(2, min(15, len(vectors) - 1))
-        self._model = UMAP(n_neighbors=neighbours, min_dist=0.3, metric="cosine", random_state=seed, n_jobs=1)
-        self._model.fit(vectors)
-        self.transform(vectors[:1])  # compiles the second half now, not at the first question
-
-    def transform(self, vectors: Vectors) -> Points:
-        return np.asarray(self._model.transform(vectors), dtype=np.float64)
-
-
-class _Framed:
-    """A projection moved and scaled so that the references fill -1..1."""
-
-    def __init__(self, projection: Projection, raw: Points) -> None:
-        self._projection = projection
-        low, high = raw.min(axis=0), raw.max(axis=0)
-        self._centre = (low + high) / 2
-        self._scale = max(float((high - low).max()) / 2, 1e-9)
-
-    def place(self, raw: Points) -> Points:
-        points: Points = np.clip((np.nan_to_num(raw) - self._centre) / self._scale, -2.0, 2.0)
-        return points
-
-    def transform(self, vectors: Vectors) -> Points:
-        return self.place(self._projection.transform(vectors))
+    def _follow(self, texts: Mapping[str, str]) -> None:
+        """Give the points that are new their vectors and places, and forget those that are gone."""
+        unread = [point for point in texts if point not in self._vectors]
+        if unread:
+            self._vectors.update(zip(unread, self.sheet.vectors([texts[point] for point in unread]), strict=True))
+        new = [point for point in texts if point not in self._places]
+        if new:
+            rows = np.array([self._vectors[point] for point in new])
+            found = self.sheet.locate(rows, self.method, self._own[0] if self._own else None)
+            self._places.update(zip(new, _pairs(found), strict=True))
+        self._vectors = {point: self._vectors[point] for point in texts}
+        self._places = {point: self._places[point] for point in texts}
 
 
-def _framed(projection: Projection, vectors: Vectors) -> tuple[Projection, Points]:
-    raw = projection.transform(vectors)
-    framed = _Framed(projection, raw)
-    return framed, framed.place(raw)
+def _pairs(points: Points) -> list[Place]:
+    return [(float(x), float(y)) for x, y in points]
+
+
+def _unit(rows: Sequence[npt.NDArray[np.float32]]) -> Vectors:
+    vectors = np.nan_to_num(np.asarray(rows, dtype=np.float64))
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Vectors = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return unit

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sola_core.host.model import HostModel
     from sola_core.routing.encoders import TextEncoder
     from sola_core.session import SolaEditor
+    from sola_core.settings import Settings
 
 
 def edit(args: argparse.Namespace) -> int:
@@ -177,14 +178,20 @@ def serve(args: argparse.Namespace) -> int:
     """Serve the page until it is stopped."""
     if find_spec("gradio") is None or find_spec("plotly") is None:
         raise SolaError('The page needs more packages than the library. Install them: pip install "sola-studio[ui]"')
-    from sola_core.studio import open_studio
-    from sola_core.ui.build import build, launch
+    from sola_core.studio import OnProgress, Studio, open_studio
+    from sola_core.ui.serve import serve as serve_page
 
-    studio = open_studio(model=args.model, device=args.device, library=args.library, seed=args.seed)
-    try:
-        launch(build(studio), studio, host=args.host, port=args.port)
-    finally:
-        studio.registry.close()
+    def load(settings: Settings, on_progress: OnProgress) -> Studio:
+        return open_studio(
+            model=args.model,
+            device=args.device,
+            library=args.library,
+            seed=args.seed,
+            limits=settings.limits,
+            on_progress=on_progress,
+        )
+
+    serve_page(load, host=args.host, port=args.port, personal=args.library is not None)
     return 0
 
 

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sola_core.first_token import TokenChance, first_token
 from sola_core.records import Answer, Route
 from sola_core.text import checked_prompt
 
@@ -27,6 +28,7 @@ class SideBySide:
     edited_text: str
     base: Answer | None = None  # once it has ended
     edited: Answer | None = None
+    first: tuple[TokenChance, ...] = ()  # the tokens that the answers may begin with; from the first round on
 
 
 def answer_twice(editor: SolaEditor, question: str, max_new_tokens: int) -> Generator[SideBySide, None, SideBySide]:
@@ -41,12 +43,15 @@ def answer_twice(editor: SolaEditor, question: str, max_new_tokens: int) -> Gene
     ):
         texts = {"base": "", "edited": ""}
         running = {"edited": edited, "base": base}
+        first: tuple[TokenChance, ...] = ()
         while True:
             for side, stream in list(running.items()):
                 try:
                     texts[side] += next(stream)
                 except StopIteration:
                     del running[side]
+            if not first and base.first_logits is not None and edited.first_logits is not None:
+                first = first_token(editor.host.format, base.first_logits, edited.first_logits)
             both = SideBySide(
                 question=question,
                 route=edited.route,
@@ -54,6 +59,7 @@ def answer_twice(editor: SolaEditor, question: str, max_new_tokens: int) -> Gene
                 edited_text=texts["edited"],
                 base=None if "base" in running else base.answer,
                 edited=None if "edited" in running else edited.answer,
+                first=first,
             )
             yield both
             if not running:

@@ -30,6 +30,7 @@ class Visitor:
 
     key: str = field(repr=False)
     router: str = ""  # the one chosen before there is a workspace; empty: the server's default
+    address: str = field(default="", compare=False)  # of the computer that asks, as far as the server can tell
 
 
 class WorkspaceRegistry:
@@ -71,24 +72,29 @@ class WorkspaceRegistry:
             return False
         return hmac.compare_digest(token, self._signed(token[: 2 * TOKEN_BYTES]))
 
-    def visitor(self, session_hash: object, token: object = "", router: object = "") -> Visitor:
+    def visitor(self, session_hash: object, token: object = "", router: object = "", *, address: str = "") -> Visitor:
         """Name a visitor by the browser's token, else by the session; raise SessionRequired when there is neither.
 
+        Tokens and sessions cost a program nothing; `address` is what bounds how many workspaces it can make.
         `router` is the one that a workspace made for this visitor starts with; what is no router's name counts for none.
         """
         wish = self.wish(router)
         if self.is_minted(token):
-            return Visitor(key=f"token {token}", router=wish)
+            return Visitor(key=f"token {token}", router=wish, address=address)
         if isinstance(session_hash, str) and session_hash.strip():
             if len(session_hash) > MAX_SESSION_CHARS:
                 raise InvalidInput(f"A session hash has at most {MAX_SESSION_CHARS} characters.")
-            return Visitor(key=f"session {session_hash}", router=wish)
+            return Visitor(key=f"session {session_hash}", router=wish, address=address)
         if self.personal:
             return Visitor(key="personal")
         raise SessionRequired(
             "This server keeps every visitor's edits apart and cannot tell who asks: the request has no session. "
             "Use the page, or gradio_client.Client, which sends one."
         )
+
+    def alias(self, visitor: Visitor) -> str:
+        """Return a name for a visitor from which nobody can tell the secret; the same as long as the server runs."""
+        return hmac.new(self._secret, f"alias {visitor.key}".encode(), hashlib.sha256).hexdigest()[:32]
 
     def wish(self, router: object) -> str:
         """Return the name of a router as it was given, and the empty text for what names none."""
@@ -151,14 +157,17 @@ class WorkspaceRegistry:
         return nonce + hmac.new(self._secret, nonce.encode(), hashlib.sha256).hexdigest()[: 2 * TOKEN_BYTES]
 
     def _open(self, visitor: Visitor) -> _Room:
-        if len(self._rooms) >= self.limits.workspaces:
+        if len(self._rooms) >= self.limits.workspaces or self._of(visitor.address) >= self.limits.of_one_address:
             raise WorkspacesFull(
                 "This server is full: other visitors' edits take all the places. Nothing was stored. "
                 "Try again later, or run SoLA Studio on your own machine."
             )
-        room = _Room(self._made(visitor.router), self._clock())
+        room = _Room(self._made(visitor.router), self._clock(), visitor.address)
         self._rooms[visitor.key] = room
         return room
+
+    def _of(self, address: str) -> int:
+        return sum(room.address == address for room in self._rooms.values())
 
     def _empty_one(self, router: str) -> Workspace:
         if self.personal or not router:
@@ -190,5 +199,5 @@ class WorkspaceRegistry:
 
 
 class _Room:
-    def __init__(self, workspace: Workspace, now: float) -> None:
-        self.workspace, self.users, self.last_used = workspace, 0, now
+    def __init__(self, workspace: Workspace, now: float, address: str) -> None:
+        self.workspace, self.users, self.last_used, self.address = workspace, 0, now, address

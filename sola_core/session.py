@@ -21,7 +21,7 @@ from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidReque
 from sola_core.host.model import HostModel
 from sola_core.library.pack import pack_of
 from sola_core.library.peft_io import peft_files
-from sola_core.library.sizes import LibrarySizes
+from sola_core.library.sizes import EditSizes, LibrarySizes
 from sola_core.library.store import Library
 from sola_core.records import (
     Candidate,
@@ -256,6 +256,10 @@ class SolaEditor(Asking):
     def sizes(self) -> LibrarySizes:
         """How many bytes the stored edits take: adapters, keys, and all of it in the library's file."""
         return self._library.sizes
+
+    def sizes_of(self, edit_id: str) -> EditSizes:
+        """How many bytes one edit takes; raise UnknownEdit for an unknown id."""
+        return self._library.sizes_of(edit_id)
 
     @property
     def state_digest(self) -> str:

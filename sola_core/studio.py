@@ -10,19 +10,23 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from sola_core.atlas import Atlas, Layout
+from sola_core.atlas import Atlas, Embed, Layout
 from sola_core.evaluation.facts import read_facts
 from sola_core.evaluation.rows import Row
+from sola_core.host.fingerprint import Progress as OnProgress
+from sola_core.host.model import HostModel
 from sola_core.registry import WorkspaceRegistry
 from sola_core.resources import asset
 from sola_core.routed import load_encoder
-from sola_core.routing.router import make_router
+from sola_core.routing.router import ROUTERS, make_router
 from sola_core.session import SolaEditor, load_editor
-from sola_core.workspace import Limits, Workspace
+from sola_core.settings import Limits
+from sola_core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from sola_core.host.model import HostModel
     from sola_core.routing.encoders import TextEncoder
+
+__all__ = ["About", "OnProgress", "Studio", "describe", "fact_for", "open_studio"]
 
 SHOWN_VERSIONS = ("sola-studio", "torch", "transformers", "gradio")
 
@@ -59,26 +63,32 @@ def open_studio(
     use_umap: bool = True,
     host: HostModel | None = None,
     encoder: TextEncoder | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Studio:
     """Load the model once and return the studio over it; `library` names the file of a personal one.
 
-    `host` and `encoder` share ones already loaded.
+    `host` and `encoder` share ones already loaded. `on_progress(text, share or None)` hears what is fetched and loaded.
     """
-    limits, encoder = limits or Limits(), encoder or load_encoder()
-    editor = load_editor(
-        model=model, device=device, library=library or ":memory:", seed=seed, host=host, encoder=encoder
-    )
+    tell = on_progress or (lambda text, share: None)
+    limits = limits or Limits()
+    if host is None:
+        tell("Loading the language model", None)
+        host = HostModel.load(model, device, on_progress)
+    if encoder is None:
+        tell("Loading the encoder of questions", None)
+        encoder = load_encoder(on_progress)
+    tell("Preparing the page", None)
+    editor = load_editor(library=library or ":memory:", seed=seed, host=host, encoder=encoder)
     atlas = Atlas(asset("reference_sentences.txt").read_text(encoding="utf-8").splitlines(), use_umap=use_umap)
-    # a router of the map's own: the editor's may be changed, and holds keys
-    drawn_by = make_router(
-        editor.router_name, encoder=encoder, read_state=None, host_fingerprint=editor.host.fingerprint
-    )
-    sheet = atlas.sheet(drawn_by.name, drawn_by.embed)
+    embeds = _embeds(editor, encoder)
+    sheet = atlas.sheet(editor.router_name, embeds[editor.router_name])
+    sheets = {name: atlas.sheet(name, embed, warm=False) for name, embed in embeds.items()}
     waiting = [editor]
 
     def new_workspace() -> Workspace:
         own = waiting.pop() if waiting else load_editor(host=editor.host, encoder=encoder, seed=seed)
-        return Workspace(own, Layout(sheet), limits, max_edits=None if library else limits.edits)
+        spaces = {name: Layout(plain, "pca") for name, plain in sheets.items()}
+        return Workspace(own, Layout(sheet), limits, max_edits=None if library else limits.edits, spaces=spaces)
 
     return Studio(
         registry=WorkspaceRegistry(new_workspace, limits=limits, personal=library is not None),
@@ -104,6 +114,20 @@ def describe(editor: SolaEditor, seed: int) -> About:
 def fact_for(facts: Sequence[Row], prompt: str) -> Row | None:
     """Return the demo fact with this prompt."""
     return next((fact for fact in facts if fact.prompt == prompt), None)
+
+
+def _embeds(editor: SolaEditor, encoder: TextEncoder) -> dict[str, Embed]:
+    """Return what turns a text into a vector in each router's space: routers of the map's own, which hold no keys."""
+    host, module = editor.host, editor.method.decision_module(editor.host)
+    return {
+        name: make_router(
+            name,
+            encoder=encoder,
+            read_state=lambda text: host.module_input(text, module),
+            host_fingerprint=host.fingerprint,
+        ).embed
+        for name in reversed(ROUTERS)
+    }
 
 
 def _version(package: str) -> str:

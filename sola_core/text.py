@@ -39,10 +39,7 @@ def checked_text(text: object, name: str, limit: int) -> str:
     """
     if not isinstance(text, str):
         raise InvalidInput(f"The {name} must be text, not {type(text).__name__}.")
-    if len(text) > limit:
-        raise InvalidInput(
-            f"The {name} has {len(text):,} characters; at most {limit:,} are allowed. Shorten it and try again."
-        )
+    checked_length(text, name, limit)
     for c in text:
         kind = unicodedata.category(c)
         if (kind == "Cc" and c not in "\t\n\r") or kind == "Cs":
@@ -50,6 +47,14 @@ def checked_text(text: object, name: str, limit: int) -> str:
     if not canonical(text) or not any(_visible(c) for c in text):
         raise InvalidInput(f"The {name} is empty. Type something and try again.")
     return text.strip()
+
+
+def checked_length(text: object, name: str, limit: int) -> None:
+    """Raise InvalidInput, naming `name`, when a text has more than `limit` characters; what is no text passes."""
+    if isinstance(text, str) and len(text) > limit:
+        raise InvalidInput(
+            f"The {name} has {len(text):,} characters; at most {limit:,} are allowed. Shorten it and try again."
+        )
 
 
 def _visible(c: str) -> bool:

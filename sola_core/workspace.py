@@ -6,42 +6,42 @@ Knows nothing of other visitors, of the page, of models or of how an edit is mad
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sola_core.comparison import SideBySide, answer_twice
-from sola_core.errors import InvalidInput, LibraryFull
+from sola_core.edit_details import EditDetails, details_of
+from sola_core.edit_probe import Probing, probe_steps
+from sola_core.errors import InvalidInput, InvalidRequest, LibraryFull
 from sola_core.evaluation.certificate import certify_steps
+from sola_core.evaluation.traces import digest, trace
 from sola_core.history import Change, History, history_of
+from sola_core.lesson import Snapshot
+from sola_core.reach import Reach
 from sola_core.records import Edit, EditRequest, Erasure, KeysMade, Route, TrainingStep
 from sola_core.revisiting import AnswerThen, answer_then
+from sola_core.settings import MAX_TARGET_TOKENS, Limits
+from sola_core.spaces import spaces_steps
 from sola_core.steps import finish
 from sola_core.teaching_lists import teach_list_steps
 
 if TYPE_CHECKING:
     from sola_core.atlas import Layout
     from sola_core.evaluation.certificate import Certificate, Certifying
+    from sola_core.evaluation.rows import Row
     from sola_core.fact_lists import ListedFact
     from sola_core.session import SolaEditor
+    from sola_core.spaces import Space, SpaceStep
     from sola_core.teaching_lists import ListedOutcome, ListProgress
     from sola_core.transfer import Imported, Present, Tried
 
+__all__ = ["AskedQuestion", "Limits", "Moment", "Workspace"]
+
+SNAPSHOT_STEPS = 4  # generated steps whose logits go into a snapshot: a second or two on two cores
 Happened = Literal["start", "taught", "on", "off", "deleted", "routed"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How much strangers may take of one server."""
-
-    workspaces: int = 200  # at once, shared mode
-    edits: int = 64  # in one workspace, shared mode
-    questions: int = 24  # remembered for the map; the oldest goes first
-    idle_seconds: float = 7200.0  # a workspace unused for longer may be dropped, shared mode
-    answer_tokens: int = 128  # the longest answer; a longer one is marked as cut
-    at_once: int = 4  # visitors whose model work runs side by side; the others queue
-    queue: int = 60  # visitors who may wait
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,7 @@ class AskedQuestion:
     number: int  # 1, 2, ... within the workspace
     text: str
     edit_id: str | None  # the edit that answered it, at that time
+    at: float = 0.0  # when, in seconds since 1970
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +66,18 @@ class Moment:
 class Workspace:
     """An editor of one's own and the questions asked in it. Safe to call from several threads."""
 
-    def __init__(self, editor: SolaEditor, layout: Layout, limits: Limits, *, max_edits: int | None = None) -> None:
+    def __init__(
+        self,
+        editor: SolaEditor,
+        layout: Layout,
+        limits: Limits,
+        *,
+        max_edits: int | None = None,
+        spaces: Mapping[str, Layout] | None = None,
+    ) -> None:
         self.editor, self.layout, self.limits = editor, layout, limits
+        self.spaces = spaces or {}  # one layout for each router's own space
+        self.reach = Reach(editor)  # what each edit would answer, once somebody has asked for it
         self.taught = False  # an edit was stored here, so there is something to keep
         self.remembers = True  # the questions asked and the router chosen; not where strangers read side by side
         self._max_edits = max_edits
@@ -105,6 +116,19 @@ class Workspace:
         taught = [event.edit_id for event in self.editor.events() if event.kind == "taught"]
         return {edit_id: number for number, edit_id in enumerate(taught, 1)}
 
+    def snapshot(self, question: str) -> Snapshot:
+        """Return what the model is at this moment: its edits, its parameters, and the numbers behind one answer.
+
+        Raises InvalidInput when the question is unusable. Bit-equal means the same as everywhere: see `traces`.
+        """
+        editor = self.editor
+        return Snapshot(
+            state=self.digest,
+            parameters=editor.host.parameters_digest(),
+            base=digest(trace(editor.base_generation_logits(question, SNAPSHOT_STEPS))),
+            answered=digest(trace(editor.generation_logits(question, SNAPSHOT_STEPS))),
+        )
+
     def same_state(self) -> Moment | None:
         """Return the first moment at which the digest was what it is now, if that was before the last change."""
         with self._lock:
@@ -125,6 +149,8 @@ class Workspace:
         """Teach one fact step by step; closing the generator early leaves nothing of it."""
         if self._max_edits is not None and len(self.edits) - len(replace) >= self._max_edits:
             raise LibraryFull(f"At most {self._max_edits} edits fit here. Delete one that you no longer need.")
+        self._require_room()
+        self._require_short(request)
         edit = yield from self.editor.edit_steps(request, replace=replace)
         self.taught = True
         self._note("taught", edit.id)
@@ -132,6 +158,7 @@ class Workspace:
 
     def ask(self, question: str) -> Generator[SideBySide, None, SideBySide]:
         """Answer with the untouched model and with the edits, piece by piece in turn; yields after every round."""
+        self.limits.check_prompt(question)
         with closing(answer_twice(self.editor, question, self.limits.answer_tokens)) as rounds:
             first = next(rounds)
             self._remember(first.question, first.route)
@@ -161,6 +188,7 @@ class Workspace:
 
     def take_in(self, content: bytes, present: Present) -> Generator[Tried, None, Imported]:
         """Try the edits of such a file and store those that hold; closing the generator early stores none."""
+        self._require_room(len(content))
         room = None if self._max_edits is None else self._max_edits - len(self.edits)
         imported = yield from self.editor.import_steps(content, present, room=room)
         self.taught = self.taught or bool(imported.edits)
@@ -172,9 +200,27 @@ class Workspace:
         """Take every edit back in a copy and return what was compared; nothing here changes."""
         return certify_steps(self.editor)
 
+    def details(self, edit_id: str) -> EditDetails:
+        """Return what is known of one edit; raise UnknownEdit for one that is not stored here."""
+        return details_of(self.editor, edit_id)
+
+    def probe(
+        self, edit_id: str, fact: Row | None, wordings: Sequence[str], neighbours: Sequence[str]
+    ) -> Generator[Probing, None, Probing]:
+        """Ask one edit's own question, other wordings and neighbours; the map does not remember these questions."""
+        most = self.limits.answer_tokens
+        return probe_steps(self.editor, edit_id, fact, wordings, neighbours, max_new_tokens=most)
+
     def compare_routers(self, question: str) -> Generator[KeysMade, None, dict[str, Route]]:
         """Return the route that each router would take now, by name; the one in use stays in use."""
+        self.limits.check_prompt(question)
         return self.editor.routes_steps(question)
+
+    def compare_spaces(
+        self, texts: Mapping[str, str], questions: Sequence[str]
+    ) -> Generator[SpaceStep, None, dict[str, Space]]:
+        """Lay texts out in every router's own space and ask every router about the questions; nothing here changes."""
+        return spaces_steps(self.editor, self.spaces, texts, questions)
 
     def use_router(self, name: str) -> Generator[KeysMade, None, None]:
         """Route with another router from now on; nothing changes where strangers read side by side."""
@@ -221,7 +267,33 @@ class Workspace:
     def close(self) -> None:
         """Close the editor and forget the questions."""
         self._asked.clear()
+        self.reach.forget()
         self.editor.close()
+
+    def _require_room(self, wanted: int = 0) -> None:
+        """Raise LibraryFull when the workspace has its bytes, or `wanted` more would be too many."""
+        most = self.limits.workspace_bytes
+        if self._max_edits is None:  # the owner's own file
+            return
+        taken = self.editor.sizes.pages
+        if taken + max(1, wanted) > most:
+            raise LibraryFull(
+                f"The edits here take {taken / 1e6:,.1f} MB of {most / 1e6:,.1f} MB. Delete some that you no longer need."
+            )
+
+    def _require_short(self, request: EditRequest) -> None:
+        """Raise InvalidRequest when a fact is larger than this server takes; other faults are found in teaching."""
+        try:
+            self.limits.check_request(request.prompt, request.target, request.rephrases)
+        except InvalidInput as error:
+            raise InvalidRequest(str(error)) from error
+        if self.limits.target_tokens == MAX_TARGET_TOKENS:  # which training checks itself
+            return
+        words = len(self.editor.host.target_ids(request.target)) - 1
+        if words > self.limits.target_tokens:
+            raise InvalidRequest(
+                f"The new answer has {words} tokens; at most {self.limits.target_tokens} are allowed. Shorten it."
+            )
 
     def _remember(self, question: str, route: Route) -> None:
         if not self.remembers:
@@ -229,7 +301,8 @@ class Workspace:
         with self._lock:
             self._asked_ever += 1
             self._asked = [asked for asked in self._asked if asked.text != question]  # asked again: one point is enough
-            self._asked.append(AskedQuestion(number=self._asked_ever, text=question, edit_id=route.edit_id))
+            asked = AskedQuestion(number=self._asked_ever, text=question, edit_id=route.edit_id, at=time.time())
+            self._asked.append(asked)
             del self._asked[: -self.limits.questions]
 
     def _note(self, after: Happened, edit_id: str = "") -> None:

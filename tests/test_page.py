@@ -18,9 +18,8 @@ from sola_core.workspace import Limits
 from tests.serving import Served, served
 from tests.visits import HOSTILE, PROMPT, SECONDS, TARGET, Come, browser, come, tiny_page
 
+__all__ = ["browser", "come", "tiny_page"]  # fixtures
 pytestmark = pytest.mark.browser
-
-__all__ = ["browser", "come", "tiny_page"]
 
 
 # ---- mechanics, on a tiny host ----

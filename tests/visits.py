@@ -1,7 +1,6 @@
-"""Visitors of the page in a real Chromium: each with a browser of its own, none of which may leave the machine or complain.
+"""Visitors of the page in a real Chromium: their browsers, what they do on the page, and what it must not do.
 
-Knows the page's labels; knows nothing of what a test is about. Import `browser`, `come` and `tiny_page` into a test module
-that needs them; the browser ends with the module, because Playwright has one at a time.
+Knows the page's controls and the server; knows nothing of what a test is about.
 """
 
 from __future__ import annotations
@@ -96,7 +95,7 @@ class Visit:
         return self.page.locator("#sola-digest").inner_text()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module")  # each module that imports it has one of its own, and Playwright has one at a time
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])

@@ -17,3 +17,8 @@ def trace(logits: torch.Tensor) -> Trace:
     """Return one SHA-256 for each row of float32 logits, (steps, vocab): equal digests mean equal bits."""
     rows = logits.detach().cpu().contiguous().numpy()
     return tuple(hashlib.sha256(row.tobytes()).hexdigest() for row in rows)
+
+
+def digest(steps: Trace) -> str:
+    """Return one hex SHA-256 over those of all steps."""
+    return hashlib.sha256(" ".join(steps).encode()).hexdigest()

@@ -94,6 +94,7 @@ class TokenStream(Iterator[str]):
         ignore_end: bool,
     ) -> None:
         self.on_logits: Callable[[Tensor], None] | None = None
+        self.first_logits: Tensor | None = None  # (vocab,), what the first token was chosen from
         self.step_seconds: list[float] = []
         self._draft = Draft(host.format, max_new_tokens, ignore_end=ignore_end)
         self._latch = Latch(intervention)
@@ -121,6 +122,8 @@ class TokenStream(Iterator[str]):
             logits = host.advance(step, cache, start, self._latch, prompt.last_user)
             token = int(logits.argmax())
             self.step_seconds.append(time.perf_counter() - began)
+            if self.first_logits is None:
+                self.first_logits = logits
             if self.on_logits is not None:
                 self.on_logits(logits)
             yield self._draft.take(token)

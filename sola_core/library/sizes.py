@@ -6,6 +6,7 @@ Knows the tables of `schema`. Knows no edit's content.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sola_core.library.codec import COVER
@@ -21,6 +22,28 @@ class LibrarySizes:
     adapters: int  # as safetensors, headers included
     keys: int  # of every encoder, without the cover that makes them erasable
     pages: int  # all that the edits take in the file: texts, training records, adapters, keys, covers, events, slack
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditSizes:
+    """Bytes of one edit."""
+
+    adapter: int  # as safetensors, header included
+    keys: Mapping[str, int]  # by encoder id, without the covers
+
+
+def edit_sizes(db: sqlite3.Connection, edit_id: str) -> EditSizes | None:
+    """Count one edit's bytes; None when there is no such edit."""
+    adapter = db.execute(
+        "SELECT seq, length(adapter) FROM edits JOIN contents USING (seq) WHERE id = ?", (edit_id,)
+    ).fetchone()
+    if adapter is None:
+        return None
+    keys = db.execute(
+        f"SELECT encoder_id, sum(length(key) - {SEAL}) FROM keys WHERE seq = ? AND key IS NOT NULL GROUP BY encoder_id",
+        (adapter[0],),
+    )
+    return EditSizes(adapter=int(adapter[1]), keys={encoder: int(size) for encoder, size in keys.fetchall()})
 
 
 def library_sizes(db: sqlite3.Connection) -> LibrarySizes:

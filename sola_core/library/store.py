@@ -31,7 +31,7 @@ from sola_core.library.edit_rows import (
     unknown,
 )
 from sola_core.library.erasure import fold_log, log_events, pending_erasures
-from sola_core.library.sizes import LibrarySizes, library_sizes
+from sola_core.library.sizes import EditSizes, LibrarySizes, edit_sizes, library_sizes
 from sola_core.records import Edit, Erasure, Event, TrainedEdit
 
 
@@ -218,6 +218,14 @@ class Library:
         """How many bytes the stored edits take."""
         with self._reading() as db:
             return library_sizes(db)
+
+    def sizes_of(self, edit_id: str) -> EditSizes:
+        """Return how many bytes one edit takes; raise UnknownEdit for an unknown id."""
+        with self._reading() as db:
+            found = edit_sizes(db, edit_id)
+        if found is None:
+            raise unknown(edit_id)
+        return found
 
     def close(self) -> None:
         """Finish pending erasure if possible and let go of the file; closing twice does nothing."""

@@ -5,6 +5,7 @@ Knows the workspace's `ask`; which edit answers, and why, it only hands on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from sola_core.records import EditRequest, Route
 from sola_core.studio import Studio, fact_for
 from sola_core.text import checked_prompt
 from sola_core.ui import border, explain, markup, present, texts
+from sola_core.ui.compared import PARTS, ComparedPanel, compared_panel, not_yet, show_compared
 from sola_core.ui.explain import Why
 from sola_core.ui.routers import Decided, waiting
 from sola_core.ui.visible import HIDDEN, seen
@@ -23,9 +25,11 @@ from sola_core.workspace import AskedQuestion, Workspace
 
 Shown = tuple[
     object, ...
-]  # base text, base badge, edited text, edited badge, comparison, asked, why, stop button, why panel, decided, routers panel
+]  # base text, base badge, edited text, edited badge, comparison, asked, why, stop button, why panel, decided, routers panel,
+# both answers, panel of what they are to each other
 WHY_PARTS = 5  # components of the why panel
-FOLLOWING = WHY_PARTS + 1 + 5  # ... the question as it was decided, and the routers panel
+ONCE = WHY_PARTS + 1 + 5  # ... the question as it was decided, and the routers panel: told with the first piece
+FOLLOWING = ONCE + 1 + PARTS  # ... both answers, and the panel under them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,7 @@ class AskPanel:
     told: gr.State  # Why, to be shown again when the answers have ended
     asked: gr.State  # AskedQuestion, for a visitor who has no workspace to remember it
     shown: list[gr.components.Component]
+    compared: ComparedPanel
 
 
 def ask_panel() -> AskPanel:
@@ -75,7 +80,7 @@ def ask_panel() -> AskPanel:
                 placeholder=texts.ANSWER_PLACEHOLDER,
             )
             edited_badge = gr.HTML(elem_id="edited-badge")
-    compared = gr.HTML(elem_id="compared")
+    compared, panel = gr.HTML(elem_id="compared"), compared_panel()
     asked, told, suggested = gr.State(None), gr.State(None), gr.State(("", "", ""))
     return AskPanel(
         question=question,
@@ -86,6 +91,7 @@ def ask_panel() -> AskPanel:
         told=told,
         asked=asked,
         shown=[base, base_badge, edited, edited_badge, compared, asked, told, stop],
+        compared=panel,
     )
 
 
@@ -99,7 +105,7 @@ class AskHandlers:
         """Stream both answers; who answered and why is known with the first piece."""
         visitor = border.visitor(self._registry, request, token)
         text = checked_prompt(border.text_field(question, "question"))
-        before = *(gr.skip(),) * WHY_PARTS, None, *waiting()
+        before = *(gr.skip(),) * WHY_PARTS, None, *waiting(), None, *not_yet()
         yield "", "", "", "", "", gr.skip(), gr.skip(), gr.update(interactive=True), *before
         with self._registry.visit(visitor) as workspace:
             numbers = workspace.numbers()
@@ -107,8 +113,9 @@ class AskHandlers:
             try:
                 for count, both in enumerate(rounds):
                     who = present.who_answered(both.route, numbers)
-                    first = self._first(workspace, both) if count == 0 else (gr.skip(),) * (3 + FOLLOWING)
-                    yield (*self._texts(both, who), markup.note(present.comparison(both)), *first)
+                    first = self._first(workspace, both) if count == 0 else (gr.skip(),) * (3 + ONCE)
+                    news = both if count == 0 or (both.base and both.edited) else gr.skip()
+                    yield (*self._texts(both, who), markup.note(present.comparison(both)), *first, news, *not_yet())
             finally:
                 rounds.close()
 
@@ -123,6 +130,10 @@ class AskHandlers:
         last one's updates of a component are seen, and the later ones here have none.
         """
         return show_why(told) if isinstance(told, Why) else (gr.skip(),) * WHY_PARTS
+
+    def compared(self, both: object) -> tuple[object, ...]:
+        """Return what stands under the answers, now that they have ended or were stopped."""
+        return show_compared(both)
 
     def unfinished(self) -> str:
         """Say that the answers were stopped or failed."""
@@ -155,7 +166,7 @@ class AskHandlers:
 
     def _first(self, workspace: Workspace, both: SideBySide) -> Shown:
         why = explain.why(both.question, both.route, workspace.edits, workspace.numbers())
-        asked = AskedQuestion(number=1, text=both.question, edit_id=both.route.edit_id)
+        asked = AskedQuestion(number=1, text=both.question, edit_id=both.route.edit_id, at=time.time())
         return asked, why, gr.skip(), *show_why(why), Decided(question=both.question, route=both.route), *waiting()
 
     def _texts(self, both: SideBySide, who: str) -> tuple[str, str, str, str]:

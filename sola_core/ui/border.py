@@ -9,12 +9,13 @@ import functools
 import html
 import inspect
 import logging
-import os
 import re
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+import fastapi
 import gradio as gr
 from gradio.context import LocalContext
 from gradio.utils import get_upload_folder
@@ -26,6 +27,7 @@ from sola_core.ui import texts
 
 MAX_ID_CHARS = 100
 ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,30}(/[A-Za-z0-9_+-]{1,30}){0,2}")  # as in "Europe/Berlin"
+MAX_PATH_CHARS = 1000
 MAX_FIELD_CHARS = (MAX_PROMPT_CHARS + 1) * (MAX_REPHRASES + 1)  # a field may be refused in detail below this
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ def guarded(handler: Callable[Inputs, Result]) -> Callable[Inputs, Result]:
         try:
             return handler(*args, **kwargs)
         except Exception as error:  # the border: told and logged, never passed over
-            raise _told(error) from None
+            raise told(error) from None
 
     return call
 
@@ -58,7 +60,7 @@ def guarded_steps(
         try:
             yield from handler(*args, **kwargs)
         except Exception as error:  # the border: told and logged, never passed over
-            raise _told(error) from None
+            raise told(error) from None
 
     return call
 
@@ -72,7 +74,15 @@ def visitor(registry: WorkspaceRegistry, request: gr.Request | None, token: obje
     if session is not None and session == LocalContext.event_id.get(None):
         session = None  # the caller sent none, and the queue made one up for this call alone
     known = token if isinstance(token, dict) else {}
-    return registry.visitor(session, known.get("token"), known.get("router"))
+    return registry.visitor(session, known.get("token"), known.get("router"), address=address(request))
+
+
+def address(request: gr.Request | fastapi.Request | None) -> str:
+    """Return the address that a request came from, empty when it is not known."""
+    try:
+        return str(request.client.host) if request is not None and request.client else ""
+    except AttributeError:
+        return ""
 
 
 def kept(registry: WorkspaceRegistry, token: object, router: str | None = None) -> dict[str, str]:
@@ -117,31 +127,45 @@ def switch_field(value: object) -> bool:
 
 def id_field(value: object) -> str:
     """Return an edit id as it was given, if it can be one."""
-    if not isinstance(value, str) or not value or len(value) > MAX_ID_CHARS:
+    if not isinstance(value, str) or not value or len(value) > MAX_ID_CHARS or not value.isprintable():
         raise InvalidInput(texts.WRONG_TYPE.format(name="the edit id"))
     return value
 
 
 def name_field(value: object, name: str) -> str:
     """Return a short name as it was given."""
-    if not isinstance(value, str) or len(value) > MAX_ID_CHARS:
+    if not isinstance(value, str) or len(value) > MAX_ID_CHARS or not value.isprintable():
         raise InvalidInput(texts.WRONG_TYPE.format(name=name))
     return value
 
 
 def upload_field(value: object, name: str, most: int) -> bytes:
     """Return what an uploaded file holds, and delete it from the server; raise InvalidInput for anything else."""
-    if not isinstance(value, str):
+    given = value.get("path") if isinstance(value, dict) else value
+    if not isinstance(given, str) or not in_uploads(given):
         raise InvalidInput(texts.WRONG_TYPE.format(name=name))
-    path, folder = Path(value).resolve(), Path(get_upload_folder()).resolve()
-    if not path.is_relative_to(folder) or not path.is_file():
-        raise InvalidInput(texts.WRONG_TYPE.format(name=name))
+    path = Path(given).resolve()
     try:
         if path.stat().st_size > most:
             raise InvalidInput(f"This file is larger than {most // 1000:,} kB. Choose a smaller one.")
         return path.read_bytes()
     finally:
         path.unlink(missing_ok=True)
+        with suppress(OSError):  # something else is in it
+            for folder in (path.parent, path.parent.parent):
+                if folder != Path(get_upload_folder()).resolve():
+                    folder.rmdir()
+
+
+def in_uploads(path: str) -> bool:
+    """Say whether a path is that of a file which was uploaded and is still there."""
+    if not path or "\0" in path or len(path) > MAX_PATH_CHARS:
+        return False
+    try:
+        found, folder = Path(path).resolve(), Path(get_upload_folder()).resolve()
+        return found.is_relative_to(folder) and found.is_file() and not found.is_symlink()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def whole_field(value: object, name: str, below: int) -> int:
@@ -162,19 +186,20 @@ def moment_field(value: object, first: int, last: int) -> int:
     return value
 
 
-def environment(name: str) -> str | None:
-    """Return a setting of the server's environment, None when it is unset or empty."""
-    return os.environ.get(name) or None
-
-
-def _told(error: Exception) -> gr.Error:
+def told(error: Exception) -> gr.Error:
+    """Return the message for the visitor; what nobody foresaw is logged."""
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, SolaError):
         return gr.Error(html.escape(str(error), quote=False), title="", print_exception=False)
+    note(error)
+    return gr.Error(texts.UNEXPECTED, title="", print_exception=False)
+
+
+def note(error: Exception, level: int = logging.ERROR) -> None:
+    """Log an error by type and line, without its message, which may repeat what a visitor wrote."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame is not None else "?"
-    log.error("%s at %s", type(error).__name__, where)
-    return gr.Error(texts.UNEXPECTED, title="", print_exception=False)
+    log.log(level, "%s at %s", type(error).__name__, where)

@@ -6,32 +6,41 @@ Knows where each panel stands; how they follow one another is in `wires`, what t
 from __future__ import annotations
 
 import gradio as gr
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from sola_core.errors import InvalidInput
 from sola_core.resources import asset
+from sola_core.settings import Limits
 from sola_core.studio import Studio
-from sola_core.ui import border, markup, present, texts
+from sola_core.ui import markup, present, texts
 from sola_core.ui.ask import ask_panel
 from sola_core.ui.edits import edits_panel
 from sola_core.ui.endpoints import add_endpoints
+from sola_core.ui.gate import Gate
+from sola_core.ui.guarded import GuardedBlocks
 from sola_core.ui.history import history_panel
 from sola_core.ui.keep import keep_panel
+from sola_core.ui.lesson import lesson_panel
+from sola_core.ui.lobby import READY, address, require_loopback, taken
 from sola_core.ui.map import map_panel
 from sola_core.ui.proof import proof_panel
 from sola_core.ui.routers import routers_panel
+from sola_core.ui.sessions import Sessions
 from sola_core.ui.teach import teach_panel
 from sola_core.ui.theme import theme
+from sola_core.ui.uploads import Uploads
 from sola_core.ui.why import why_panel
 from sola_core.ui.wires import Wires
 
 # a picture that was drawn while its tab was not seen takes the width of the page when it is told of a change of size
 FIT_JS = "() => { setTimeout(() => window.dispatchEvent(new Event('resize')), 50); }"
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def build(studio: Studio) -> gr.Blocks:
+def build(studio: Studio) -> GuardedBlocks:
     """Return the page over a studio; nothing is served yet."""
-    page = gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(1800, 3600))
+    page = GuardedBlocks(title=texts.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(1800, 3600))
     with page:
         add_endpoints(studio)  # first, so that they have their names to themselves
         wires = Wires(studio)
@@ -39,6 +48,8 @@ def build(studio: Studio) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs"):
             with _tab("studio"):
                 _studio_tab(studio, wires)
+            with _tab("lesson"), _card("lesson"):
+                wires.lesson = lesson_panel(studio)
             with _tab("history"):
                 wires.history = history_panel()
             with _tab("keep"), gr.Row(elem_classes="sola-main"):
@@ -52,29 +63,34 @@ def build(studio: Studio) -> gr.Blocks:
 
 
 def launch(
-    page: gr.Blocks, studio: Studio, *, host: str | None = None, port: int | None = None, block: bool = True
+    page: GuardedBlocks, studio: Studio, *, host: str | None = None, port: int | None = None, block: bool = True
 ) -> str:
     """Serve the page and return its address; a personal library is refused to other computers.
 
-    `host` and `port` default to gradio's environment variables, then to 127.0.0.1 and the first free port from 7860.
+    `GET /health` answers 200 from now on. `host` and `port` default to gradio's environment variables, then to 127.0.0.1 and the first free port from 7860.
     Nothing is sent anywhere: no telemetry, no sharing, no fonts, no history in the browser.
     """
-    host = host or border.environment("GRADIO_SERVER_NAME") or "127.0.0.1"
-    if studio.registry.personal and host not in LOOPBACK:
-        raise InvalidInput(texts.NOT_LOOPBACK.format(host=host))
+    host = address(host)
+    require_loopback(host, personal=studio.registry.personal)
     limits = studio.registry.limits
-    queued = page.queue(max_size=limits.queue, default_concurrency_limit=limits.at_once)
+    page.fair_queue(limits)
     try:
-        address = _launch(queued, host, port, block)
+        found = _launch(page, limits, host, port, block)
     except OSError as error:
-        raise InvalidInput(
-            f"The page cannot be served on {host}, port {port or 'from 7860 on'}: {error}. Choose another --port."
-        ) from error
-    return str(address)
+        raise taken(host, port, error) from error
+    page.app.state_holder = page.state_holder = Sessions(page, limits.pages, limits.page_seconds)
+    if block:
+        page.block_thread()
+    return found
 
 
-def _launch(page: gr.Blocks, host: str, port: int | None, block: bool) -> str:
-    _, address, _ = page.launch(
+async def _health(_: Request) -> Response:
+    return Response(READY.body, READY.code, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+def _launch(page: GuardedBlocks, limits: Limits, host: str, port: int | None, block: bool) -> str:
+    largest = max(limits.file_bytes, limits.list_bytes)
+    _, found, _ = page.launch(
         server_name=host,
         server_port=port,
         theme=theme(),
@@ -87,12 +103,16 @@ def _launch(page: gr.Blocks, host: str, port: int | None, block: bool) -> str:
         ssr_mode=False,
         mcp_server=False,
         show_error=False,
-        max_file_size="4mb",
+        max_file_size=largest,
         allowed_paths=[],
-        prevent_thread_lock=not block,
+        prevent_thread_lock=True,  # until the sessions are ours
         quiet=not block,
+        app_kwargs={
+            "routes": [Route("/health", _health)],
+            "middleware": [Middleware(Gate, uploads=Uploads(largest))],
+        },
     )
-    return str(address)
+    return str(found)
 
 
 def _studio_tab(studio: Studio, wires: Wires) -> None:

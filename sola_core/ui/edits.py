@@ -1,6 +1,6 @@
 """The panel that lists the edits: one row each with its fact, a switch and a delete button that asks back.
 
-Knows rows made by `present` and the workspace's switch and delete.
+Knows rows made by `present`, which of them are on the screen, and the workspace's switch and delete.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from typing import Protocol
 
 import gradio as gr
 
-from sola_core.errors import UnknownEdit
+from sola_core.errors import InvalidInput, UnknownEdit
 from sola_core.studio import Studio
 from sola_core.ui import border, markup, present, texts
+from sola_core.ui.details import DetailsPanel, details_panel
 from sola_core.ui.files import to_take_along
+from sola_core.ui.listing import ORDERS, Looking, window
 from sola_core.ui.present import EditRow
+from sola_core.ui.probe import at_rest
 from sola_core.ui.visible import HIDDEN
 from sola_core.workspace import Workspace
 
-ROWS_SHOWN = 12  # of one screenful; older ones are a page away
+MAX_WORDS = 200  # characters of a search
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,14 @@ class EditsPanel:
     rows: gr.State  # tuple[EditRow, ...], newest first
     summary: gr.HTML
     status: gr.HTML
+    page: gr.State  # of the list, from 0
+    opened: gr.State  # id of the edit whose row is open, empty for none
+    wanted: gr.State  # changes when a probe is asked for
+    looking: gr.State  # Looking
+    search: gr.Textbox
+    order: gr.Dropdown
+    details: DetailsPanel
+    following: list[gr.components.Component]  # what DetailsHandlers.follow fills: search's group, its line, details
 
 
 class Followers(Protocol):
@@ -52,18 +63,40 @@ def edits_panel(studio: Studio, followers: Followers) -> EditsPanel:
     handlers = EditsHandlers(studio, followers)
     gr.HTML(markup.heading("3", texts.EDITS_HEADING))
     summary, status = gr.HTML(markup.note(texts.NO_EDITS), elem_id="edits-summary"), gr.HTML(elem_id="edits-status")
+    with gr.Group(visible=HIDDEN, elem_classes="sola-bare") as group, gr.Row(elem_classes="sola-search"):
+        search = gr.Textbox(
+            label=texts.SEARCH, placeholder=texts.SEARCH_PLACEHOLDER, max_lines=1, max_length=MAX_WORDS, scale=3,
+            min_width=180, elem_id="search",
+        )  # fmt: skip
+        order = gr.Dropdown(
+            [(words, name) for name, words in texts.ORDERS.items()], value="newest", label=texts.ORDER,
+            interactive=True, filterable=False, scale=2, min_width=150, elem_id="order",
+        )  # fmt: skip
+    found = gr.HTML(elem_id="found")
     rows, asking, page = gr.State(()), gr.State(""), gr.State(0)
+    opened, wanted, looking = gr.State(""), gr.State(0), gr.State(Looking())
 
-    def draw(rows_now: tuple[EditRow, ...], asking_now: str, page_now: int) -> None:
-        last = max(0, (len(rows_now) - 1) // ROWS_SHOWN)
-        start = min(page_now, last) * ROWS_SHOWN
-        for row in rows_now[start : start + ROWS_SHOWN]:
-            with gr.Column(elem_classes="sola-row"):
-                draw_row(row, row.id == asking_now)
-        if last:
-            draw_pager(min(page_now, last), last)
+    def draw_first(
+        rows_now: tuple[EditRow, ...], asking_now: str, page_now: int, opened_now: str, looking_now: Looking
+    ) -> None:
+        part = window(rows_now, looking_now, page_now, opened_now)
+        for row in part.first:
+            draw_row(row, row.id == asking_now, part.opened is row)
 
-    def draw_row(row: EditRow, ask_back: bool) -> None:
+    def draw_rest(
+        rows_now: tuple[EditRow, ...], asking_now: str, page_now: int, opened_now: str, looking_now: Looking
+    ) -> None:
+        part = window(rows_now, looking_now, page_now, opened_now)
+        for row in part.rest:
+            draw_row(row, row.id == asking_now, False)
+        if part.last:
+            draw_pager(part.page, part.last)
+
+    def draw_row(row: EditRow, ask_back: bool, is_open: bool) -> None:
+        with gr.Column(elem_classes=["sola-row", "sola-open"] if is_open else "sola-row"):
+            draw_fact(row, ask_back, is_open)
+
+    def draw_fact(row: EditRow, ask_back: bool, is_open: bool) -> None:
         gr.HTML(markup.fact(row.number, row.prompt, row.target, row.detail, row.notes, enabled=row.enabled))
         with gr.Row(elem_classes="sola-controls"):
             switch = gr.Checkbox(
@@ -75,9 +108,11 @@ def edits_panel(studio: Studio, followers: Followers) -> EditsPanel:
                 elem_id=f"switch-{row.number}",
             )
             if not ask_back:
-                delete = gr.Button(
-                    f"Delete edit {row.number}", size="sm", min_width=110, scale=0, elem_id=f"delete-{row.number}"
-                )
+                open_or_close = small(f"{'Close' if is_open else 'Open'} edit {row.number}", f"open-{row.number}")
+                probe = small(f"Probe edit {row.number}", f"probe-{row.number}")
+                delete = small(f"Delete edit {row.number}", f"delete-{row.number}")
+                _listen(open_or_close.click, handlers.opener(row), [opened], [opened, *fresh])
+                _listen(probe.click, handlers.prober(row), [opened, wanted], [wanted, opened, *fresh])
                 _listen(delete.click, handlers.asker(row), None, [asking])
         outputs = [status, *followers.outputs]
         _listen(switch.input, handlers.toggler(row), [switch, *followers.inputs], outputs)
@@ -96,6 +131,9 @@ def edits_panel(studio: Studio, followers: Followers) -> EditsPanel:
         _listen(yes.click, handlers.deleter(row), followers.inputs, [asking, status, *followers.outputs])
         _listen(no.click, lambda: "", None, [asking])
 
+    def small(words: str, name: str) -> gr.Button:
+        return gr.Button(words, size="sm", min_width=92, scale=0, elem_id=name)
+
     def draw_pager(page_now: int, last: int) -> None:
         with gr.Row():
             newer = gr.Button(texts.NEWER, size="sm", interactive=page_now > 0)
@@ -103,8 +141,24 @@ def edits_panel(studio: Studio, followers: Followers) -> EditsPanel:
         _listen(newer.click, lambda: max(0, page_now - 1), None, [page])
         _listen(older.click, lambda: min(last, page_now + 1), None, [page])
 
-    gr.render(inputs=[rows, asking, page], concurrency_limit=1, show_progress="hidden")(draw)
-    return EditsPanel(rows=rows, summary=summary, status=status)
+    watched = [rows, asking, page, opened, looking]
+    gr.render(inputs=watched, concurrency_limit=1, show_progress="hidden")(draw_first)
+    details = details_panel()
+    fresh = [details.probe.wordings, details.probe.neighbours, *details.probe.shown]
+    gr.render(inputs=watched, concurrency_limit=1, show_progress="hidden")(draw_rest)
+    return EditsPanel(
+        rows=rows,
+        summary=summary,
+        status=status,
+        page=page,
+        opened=opened,
+        wanted=wanted,
+        looking=looking,
+        search=search,
+        order=order,
+        details=details,
+        following=[group, found, *details.shown],
+    )
 
 
 class EditsHandlers:
@@ -127,6 +181,39 @@ class EditsHandlers:
 
         return toggle
 
+    def look(self, words: object, order: object) -> tuple[Looking, int]:
+        """Return what to look for, and the first page."""
+        text = border.text_field(words, "search")
+        if len(text) > MAX_WORDS:
+            raise InvalidInput(
+                f"The search has {len(text):,} characters; at most {MAX_WORDS} are looked for. Shorten it."
+            )
+        name = border.name_field(order, "the order")
+        if name not in ORDERS:
+            raise InvalidInput(texts.WRONG_TYPE.format(name="the order"))
+        return Looking(words=text, order=name), 0
+
+    def opener(self, row: EditRow) -> Callable[[object], tuple[object, ...]]:
+        """Return the handler that opens a row, or closes it; what was typed and probed there before goes."""
+
+        def toggle_open(opened: object) -> tuple[object, ...]:
+            return "" if opened == row.id else row.id, "", "", *at_rest()
+
+        return toggle_open
+
+    def prober(self, row: EditRow) -> Callable[[object, object], tuple[object, ...]]:
+        """Return the handler that opens a row and asks for a probe; what was typed there stays if it was open."""
+
+        def ask_for(opened: object, wanted: object) -> tuple[object, ...]:
+            typed = (gr.skip(), gr.skip()) if opened == row.id else ("", "")
+            return _next(wanted), row.id, *typed, *at_rest()
+
+        return ask_for
+
+    def again(self, wanted: object) -> int:
+        """Ask for a probe of the row that is open."""
+        return _next(wanted)
+
     def asker(self, row: EditRow) -> Callable[[], str]:
         """Return the handler that asks back before a delete."""
         return lambda: row.id
@@ -145,9 +232,11 @@ class EditsHandlers:
 
     def save(self, asked: object, token: object, request: gr.Request) -> object:
         """Write all edits into a file, to be had before one of them goes."""
-        with self._registry.visit(border.visitor(self._registry, request, token)) as workspace:
+        visitor = border.visitor(self._registry, request, token)
+        with self._registry.visit(visitor) as workspace:
             content = workspace.export()
-        return gr.update(value=to_take_along("sola-edits.safetensors", content), visible=True)
+        path = to_take_along("sola-edits.safetensors", content, self._registry.alias(visitor))
+        return gr.update(value=path, visible=True)
 
     def _acted(self, act: Callable[[Workspace], str], token: object, request: gr.Request) -> str:
         with self._registry.visit(border.visitor(self._registry, request, token)) as workspace:
@@ -155,6 +244,10 @@ class EditsHandlers:
                 return markup.note(act(workspace), "good")
             except UnknownEdit:  # deleted elsewhere meanwhile: the list that follows shows it
                 return markup.note(texts.GONE, "stop")
+
+
+def _next(wanted: object) -> int:
+    return wanted + 1 if isinstance(wanted, int) else 0
 
 
 def _listen(

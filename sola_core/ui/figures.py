@@ -1,4 +1,4 @@
-"""The three pictures: the falling loss, the routing scores with their threshold, and the map.
+"""The pictures: the falling loss, the routing scores with their threshold, the first token's probabilities, and the map.
 
 Pure functions that make plotly figures; knows no gradio. A visitor's text is escaped, because plotly reads some markup.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
+from sola_core.ui.differing import percent
 from sola_core.ui.explain import RouterRow, ScoreRow, Why
 from sola_core.ui.present import one_line
 
@@ -102,6 +103,31 @@ def routers_figure(rows: Sequence[RouterRow]) -> go.Figure:
         )  # fmt: skip
     figure.update_xaxes(title="best score; line: threshold", range=[lowest, highest * 1.05])
     figure.update_yaxes(visible=False, range=[-0.5, len(rows) - 0.35])
+    return figure
+
+
+def first_token_figure(rows: Sequence[tuple[str, float]], colour: str) -> go.Figure:
+    """Return the best first tokens, written readably, as bars with their probabilities, best on top."""
+    figure = _figure(height=30 + 26 * max(1, len(rows)), left=8, right=8, top=2, bottom=28)
+    places = [len(rows) - 1 - index for index in range(len(rows))]
+    figure.add_bar(
+        x=[chance for _, chance in rows],
+        y=places,
+        orientation="h",
+        width=0.6,
+        marker={"color": colour, "cornerradius": 3},
+        text=[percent(chance) for _, chance in rows],
+        textposition="outside",
+        textfont={"size": 12, "color": TEXT},
+        cliponaxis=False,
+        hovertext=[f"{plain(name)}: {percent(chance)}" for name, chance in rows],
+        hoverinfo="text",
+    )
+    figure.update_xaxes(range=[0, 1.32], tickvals=[0, 0.5, 1], ticktext=["0 %", "50 %", "100 %"])
+    figure.update_yaxes(
+        tickvals=places, ticktext=[plain(name, 16) for name, _ in rows], automargin=True, showgrid=False,
+        range=[-0.6, len(rows) - 0.4],
+    )  # fmt: skip
     return figure
 
 

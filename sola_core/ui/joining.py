@@ -1,4 +1,4 @@
-"""Joins a control of the page to its handler, in one of three ways; every handler is guarded on the way.
+"""Joins a control of the page to its handler, in one of four ways; every handler is guarded on the way.
 
 Knows gradio's events and the border; knows no panel.
 """
@@ -50,12 +50,33 @@ def state(
     handler: Callable[..., object],
     inputs: list[gr.components.Component] | None,
     outputs: list[gr.components.Component],
+    *,
+    preprocess: bool = True,
 ) -> Dependency:
     """Join work that sets a State which something listens to: only queued events tell the page of such a change."""
     return listen(
         border.guarded(handler), inputs, outputs, api_visibility="private", concurrency_id="state",
-        concurrency_limit=AT_ONCE, trigger_mode="multiple", show_progress="hidden",
+        concurrency_limit=AT_ONCE, trigger_mode="multiple", show_progress="hidden", preprocess=preprocess,
     )  # fmt: skip
+
+
+def latest(
+    triggers: list[Callable[..., Dependency]],
+    handler: Callable[..., object],
+    inputs: list[gr.components.Component],
+    outputs: list[gr.components.Component],
+    *,
+    preprocess: bool = True,
+) -> Dependency:
+    """Join work that follows several controls: of many changes only the last has to be handled.
+
+    `preprocess=False` leaves out gradio's own check of a choice, which would write what a program sent to the log.
+    """
+    joined: Dependency = gr.on(
+        triggers, border.guarded(handler), inputs, outputs, api_visibility="private", concurrency_id="state",
+        concurrency_limit=AT_ONCE, trigger_mode="always_last", show_progress="hidden", preprocess=preprocess,
+    )  # fmt: skip
+    return joined
 
 
 def quick(

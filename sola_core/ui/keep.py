@@ -19,8 +19,6 @@ from sola_core.ui import border, markup, present, texts
 from sola_core.ui.files import to_take_along
 from sola_core.ui.visible import HIDDEN, seen
 
-MAX_FILE = 4_000_000  # bytes of a file of edits; a full workspace takes 1.2 MB
-MAX_LIST = 200_000  # bytes of a list: some 2,000 facts, kept for the visitor until they are taught
 SHOWN_ROWS = 200  # of a list, in the table
 Shown = tuple[object, ...]  # status, table, waiting list, teach button, stop button
 
@@ -82,14 +80,15 @@ class KeepHandlers:
 
     def save(self, token: object, request: gr.Request) -> tuple[str, object]:
         """Write all edits into a file, and offer it."""
-        with self._registry.visit(border.visitor(self._registry, request, token)) as workspace:
+        visitor = border.visitor(self._registry, request, token)
+        with self._registry.visit(visitor) as workspace:
             content = workspace.export()
-        path = to_take_along("sola-edits.safetensors", content)
+        path = to_take_along("sola-edits.safetensors", content, self._registry.alias(visitor))
         return markup.note(texts.SAVED), gr.update(value=path, visible=True)
 
     def load(self, file: object, policy: object, token: object, request: gr.Request) -> Generator[Shown, None, None]:
         """Try every edit of a file and store those that hold."""
-        content, choice = border.upload_field(file, "the file", MAX_FILE), _policy(policy)
+        content, choice = border.upload_field(file, "the file", self._registry.limits.file_bytes), _policy(policy)
         yield self._running(present.trying(0, 1), 0, 1)
         with self._registry.claim(border.visitor(self._registry, request, token)) as workspace:
             steps = workspace.take_in(content, choice)
@@ -107,7 +106,7 @@ class KeepHandlers:
 
     def choose(self, file: object) -> Shown:
         """Read a list and show its rows; nothing is taught yet."""
-        facts = read_facts_list(border.upload_field(file, "the list", MAX_LIST))
+        facts = read_facts_list(border.upload_field(file, "the list", self._registry.limits.list_bytes))
         usable = sum(fact.request is not None for fact in facts)
         words = markup.note(present.list_read(len(facts), usable))
         return words, _rows(facts), facts, gr.update(visible=seen(usable)), gr.update(visible=HIDDEN)

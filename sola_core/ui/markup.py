@@ -14,6 +14,7 @@ from sola_core.ui import texts
 
 if TYPE_CHECKING:
     from sola_core.studio import About
+    from sola_core.ui.differing import Piece
 
 
 def escaped(text: str) -> str:
@@ -80,6 +81,28 @@ def fact(number: int, prompt: str, target: str, detail: str, notes: Sequence[str
     )
 
 
+def marked(name: str, pieces: Sequence[Piece]) -> str:
+    """Return a text in which the pieces that differ are bold and underlined, and said to differ where it is read aloud."""
+    words = "".join(
+        f'<mark class="sola-differs"><span class="sola-aloud"> [{escaped(texts.DIFFERS)}: </span>{escaped(piece.text)}'
+        '<span class="sola-aloud">] </span></mark>'
+        if piece.differs
+        else escaped(piece.text)
+        for piece in pieces
+    )
+    return f'<div>{whose(name)}<p class="sola-said"><bdi>{words}</bdi></p></div>'
+
+
+def whose(name: str) -> str:
+    """Return whose text or picture follows."""
+    return f'<p class="sola-whose">{escaped(name)}</p>'
+
+
+def beside(heading_of_part: str, parts: Sequence[str]) -> str:
+    """Return pieces of markup beside each other under a heading."""
+    return f'<h3 class="sola-part">{escaped(heading_of_part)}</h3><div class="sola-beside">{"".join(parts)}</div>'
+
+
 def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table, the twin of a picture."""
     if not rows:
@@ -90,6 +113,24 @@ def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> s
         f'<div class="sola-table"><table><caption>{escaped(caption)}</caption>'
         f"<thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table></div>"
     )
+
+
+def known(parts: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """Return what is known of something: names, each with its lines."""
+    items = "".join(
+        f"<div><dt>{escaped(name)}</dt>" + "".join(f"<dd><bdi>{escaped(line)}</bdi></dd>" for line in lines) + "</div>"
+        for name, lines in parts
+    )
+    return f'<dl class="sola-known">{items}</dl>'
+
+
+def figures(parts: Sequence[tuple[str, str, str]]) -> str:
+    """Return figures beside each other: name, value, what it means."""
+    items = "".join(
+        f"<div><dt>{escaped(name)}</dt><dd><b>{escaped(value)}</b><span>{escaped(means)}</span></dd></div>"
+        for name, value, means in parts
+    )
+    return f'<dl class="sola-figures">{items}</dl>'
 
 
 def footer(about: About, digest: str, router: str) -> str:

@@ -31,7 +31,7 @@ class EditRow:
     number: int
     prompt: str
     target: str
-    wordings: int  # keys beside the prompt
+    subject: str  # empty when it was not given
     enabled: bool
     detail: str  # how it was learnt, in words
     notes: tuple[str, ...]  # what covers it and what it covers
@@ -142,7 +142,7 @@ def edit_rows(
             number=numbers.get(edit.id, 0),
             prompt=edit.prompt,
             target=edit.target,
-            wordings=len(edit.rephrases),
+            subject=edit.subject or "",
             enabled=edit.enabled,
             detail=_how_learnt(edit),
             notes=_notes(edit, numbers, covers, uncovered),

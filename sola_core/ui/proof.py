@@ -49,7 +49,8 @@ class ProofHandlers:
         """Run the protocol on a copy of the visitor's edits."""
         start = markup.progress(texts.PROOF_START, 0, 1)
         yield start, "", gr.update(visible=HIDDEN), gr.update(interactive=True)
-        with self._registry.visit(border.visitor(self._registry, request, token)) as workspace:
+        visitor = border.visitor(self._registry, request, token)
+        with self._registry.visit(visitor) as workspace:
             steps = workspace.certify()
             try:
                 while True:
@@ -62,7 +63,9 @@ class ProofHandlers:
                 steps.close()
         kind = "stop" if certificate.breaches else "good"
         path = to_take_along(
-            f"sola-certificate-{certificate.state_digest[:12]}.json", certificate.to_json().encode("utf-8")
+            f"sola-certificate-{certificate.state_digest[:12]}.json",
+            certificate.to_json().encode("utf-8"),
+            self._registry.alias(visitor),
         )
         yield (
             markup.note(present.certified(certificate), kind),

@@ -17,7 +17,7 @@ HOW: Final = (
     ("Take back", "switch the adapter off or delete it, and the model is where it was, to the last bit."),
 )
 
-TABS: Final = {"studio": "Studio", "history": "History", "keep": "Prove and keep"}
+TABS: Final = {"studio": "Studio", "lesson": "Lesson", "history": "History", "keep": "Prove and keep"}
 
 TEACH_HEADING: Final = "Teach"
 TEACH_HINT: Final = "Choose an example or write a fact of your own."
@@ -48,10 +48,56 @@ OLDER: Final = "Older edits"
 DELETE_YES: Final = "Yes, delete"
 DELETE_NO: Final = "Keep it"
 
+# an open row of the list, its probe, and the search
+SEARCH: Final = "Search your edits"
+SEARCH_PLACEHOLDER: Final = "A word of the question, the answer or the subject"
+ORDER: Final = "Order"
+ORDERS: Final = {
+    "newest": "newest first",
+    "oldest": "oldest first",
+    "question": "by question, A to Z",
+    "off": "switched off first",
+}
+DETAIL_ANSWERS: Final = "Answers"
+DETAIL_ORDER: Final = "Beside others"
+DETAIL_KEYS: Final = "Wordings it was taught with"
+DETAIL_SUBJECT: Final = "Subject"
+DETAIL_SIZE: Final = "Size"
+DETAIL_TRAINING: Final = "How it was learnt"
+DETAIL_CREATED: Final = "Taught at"
+DETAIL_DIGEST: Final = "Digest"
+ROW_LOSS: Final = "Loss at each step while this edit was learnt"
+PROBE_HEADING: Final = "Probe this edit"
+PROBE_HINT: Final = (
+    "Asks its own question, other wordings of it and neighbours that must stay as they were, with the switches and the "
+    "router as they are now. Nothing is changed."
+)
+PROBE: Final = "Ask them all"
+PROBE_START: Final = "Getting ready"
+PROBE_WORDINGS: Final = "Wordings of your own, one on each line"
+PROBE_WORDINGS_PLACEHOLDER: Final = "The same question in other words"
+PROBE_NEIGHBOURS: Final = "Neighbours of your own, one on each line"
+PROBE_NEIGHBOURS_PLACEHOLDER: Final = "A question like it that must stay as it was"
+PROBE_TABLE: Final = "Every question that was asked; the score is this edit’s"
+PROBE_EVERY: Final = "Every question and its answer"
+PROBE_OWN_LINES: Final = "Add questions of your own"
+RELIABILITY: Final = "Reliability"
+RELIABILITY_MEANS: Final = "its own question gets exactly the new answer"
+TAUGHT: Final = "Taught wordings"
+TAUGHT_MEANS: Final = "wordings it was taught with get the new answer"
+GENERALITY: Final = "Generality"
+GENERALITY_MEANS: Final = "wordings it never saw get the new answer"
+LOCALITY: Final = "Locality"
+LOCALITY_MEANS: Final = (
+    "neighbours stay: no edit is used and both models say the same, letter by letter; a question that belongs to another "
+    "edit goes to that edit"
+)
+FEW: Final = "Counts this small say how these questions went, not how the edit does in general."
+
 ASK_HEADING: Final = "Ask"
 ASK_HINT: Final = "Each question stands alone: the model remembers nothing of the one before."
 QUESTION: Final = "Your question"
-QUESTION_PLACEHOLDER: Final = "Ask anything, for example what you have just taught, in other words"
+QUESTION_PLACEHOLDER: Final = "Ask in your own words"
 ASK: Final = "Ask both"
 STOP: Final = "Stop"
 SUGGESTIONS: Final = "Try"
@@ -62,6 +108,20 @@ BASE_ANSWER: Final = "Untouched model"
 EDITED_ANSWER: Final = "With your edits"
 ANSWER_PLACEHOLDER: Final = "The answer appears here."
 STOPPED: Final = "Stopped before the end."
+
+# two finished answers beside each other
+WORDS_HEADING: Final = "The words that differ"
+DIFFERS: Final = "differs"
+WORDS_TABLE: Final = "The words that differ, in the order of the answers"
+NO_WORDS: Final = "(nothing)"
+FIRST_HEADING: Final = "The first piece of the answer"
+FIRST_HINT: Final = "How probable either model found its five best beginnings; it took the first. ␣ is a space."
+FIRST_CHART: Final = "How probable the first piece of the answer was"
+FIRST_TABLE: Final = "How probable either model found the same beginnings"
+TOKEN: Final = "First piece"
+TOKEN_ENDS: Final = "(end of the answer)"
+TOKEN_EMPTY: Final = "(nothing)"
+TOKEN_PART: Final = "(part of a character)"
 
 WHY_HEADING: Final = "Why this answer?"
 WHY_EMPTY: Final = "Ask a question to see how close it is to each stored edit."
@@ -167,3 +227,17 @@ NOT_LOOPBACK: Final = (
     "A personal library is served on this computer only: --host must be 127.0.0.1, ::1 or localhost, not {host}. "
     "Leave out --library to serve visitors, each with private edits."
 )
+
+# ---- starting ----
+
+STARTING: Final = "The server is getting ready."
+NOT_LOADED: Final = "Something went wrong while the model was being loaded. The server’s terminal window or log says what; then start it again."
+
+# what the server says to requests that no page sends, and when too many come
+UNSUITABLE: Final = "The request does not fit this page. Reload the page and try again."
+TOO_LARGE: Final = "This is larger than what the server takes. Shorten it, or choose a smaller file."
+CLOSED: Final = "There is nothing here."
+QUEUE_FULL: Final = "Too many requests are waiting. Nothing was changed; try again in a minute."
+QUEUE_FULL_OF_YOURS: Final = "Too many of your own requests are waiting. Wait for an answer before you send more."
+PAGES_FULL: Final = "Too many pages are open on this server. Close one that you do not need, or try again later."
+UPLOADS_FULL: Final = "Too many uploaded files are waiting to be read. Try again in a minute."

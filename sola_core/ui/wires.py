@@ -17,11 +17,15 @@ from sola_core.precedence import covers, uncovered_by
 from sola_core.studio import Studio
 from sola_core.ui import border, joining, markup, present
 from sola_core.ui.ask import AskHandlers, AskPanel
-from sola_core.ui.edits import EditsPanel
+from sola_core.ui.details import DetailsHandlers
+from sola_core.ui.edits import EditsHandlers, EditsPanel
 from sola_core.ui.history import ZONE_JS, HistoryHandlers, HistoryPanel
 from sola_core.ui.joining import quick
 from sola_core.ui.keep import KeepHandlers, KeepPanel
+from sola_core.ui.lesson import LessonPanel, join_lesson
+from sola_core.ui.lesson_handlers import LessonHandlers
 from sola_core.ui.map import MapHandlers, MapPanel
+from sola_core.ui.probe import ProbeHandlers
 from sola_core.ui.proof import ProofHandlers, ProofPanel
 from sola_core.ui.routers import RouterHandlers, RoutersPanel
 from sola_core.ui.teach import TeachHandlers, TeachPanel
@@ -43,6 +47,7 @@ class Wires:
     proof: ProofPanel
     keep: KeepPanel
     history: HistoryPanel
+    lesson: LessonPanel
     foot: gr.HTML
 
     def __init__(self, studio: Studio) -> None:
@@ -51,10 +56,12 @@ class Wires:
         self.teaching, self.asking, self.mapping = TeachHandlers(studio), AskHandlers(studio), MapHandlers(studio)
         self.routing, self.proving, self.keeping = RouterHandlers(studio), ProofHandlers(studio), KeepHandlers(studio)
         self.remembering = HistoryHandlers(studio)
+        self.lessons = LessonHandlers(studio)
 
     def connect(self, page: gr.Blocks) -> None:
         """Join every button to its handler and every handler to the panels that follow."""
         self._connect_teach()
+        self._connect_rows()
         self._connect_ask()
         self._connect_routers()
         self._connect_proof()
@@ -65,6 +72,8 @@ class Wires:
         arrived = quick(functools.partial(page.load, js=ZONE_JS), self.arrive, [self.token],
                         [self.token, self.teach.teach, self.ask.ask])  # fmt: skip
         self.follow(arrived)
+        at_once = self.registry.limits.at_once
+        join_lesson(self.lesson, self.lessons, self.token, at_once, arrived, self.follow)
 
     def follow(self, change: Dependency) -> None:
         """Let every panel that shows edits follow a change of them."""
@@ -122,14 +131,33 @@ class Wires:
         quick(panel.never_mind.click, act.never_mind, None, panel.shown)
         panel.cancel.click(None, cancels=[*runs])  # to the page a cancelled run is one that failed
 
+    def _connect_rows(self) -> None:
+        panel, acts = self.edits, EditsHandlers(self.studio, self)
+        joining.latest([panel.search.change, panel.order.input], acts.look, [panel.search, panel.order],
+                       [panel.looking, panel.page], preprocess=False)  # fmt: skip
+        watched = [panel.rows, panel.looking, panel.page, panel.opened]
+        joining.latest([one.change for one in watched], DetailsHandlers(self.studio).follow,
+                       [*watched, self.token], panel.following)  # fmt: skip
+        probe, act = panel.details.probe, ProbeHandlers(self.studio)
+        joining.state(probe.probe.click, acts.again, [panel.wanted], [panel.wanted])
+        # by the time that the page hears that a probe is wanted, the row is open and what was asked before is stopped
+        heard = joining.state(panel.wanted.change, lambda: None, None, [])
+        run = self._model(heard.then, act.probe, [panel.opened, probe.wordings, probe.neighbours, self.token],
+                          probe.shown, trigger_mode="multiple")  # fmt: skip
+        quick(run.failure, act.unfinished, [probe.so_far, panel.opened, self.token], probe.shown)
+        gr.on([panel.wanted.change, panel.opened.change], None, cancels=[run], api_visibility="private")
+        probe.stop.click(None, cancels=[run])
+
     def _connect_ask(self) -> None:
         panel, act = self.ask, self.asking
         run = self._model(
             [panel.ask.click, panel.question.submit], act.ask, [panel.question, self.token],
-            [*panel.shown, *self.why, self.routers.decided, *self.routers.shown],
+            [*panel.shown, *self.why, self.routers.decided, *self.routers.shown, panel.compared.both,
+             *panel.compared.shown],
         )  # fmt: skip
         quick(run.then, act.ended, None, [panel.stop])
         quick(run.then, act.why_again, [panel.told], self.why)
+        quick(run.then, act.compared, [panel.compared.both], panel.compared.shown)
         quick(run.failure, act.unfinished, None, [panel.shown[4]])
         routers = self.routers
         self._model(run.success, self.routing.compare_soon, [routers.decided, self.token],
@@ -159,9 +187,12 @@ class Wires:
     def _connect_keep(self) -> None:
         panel, act = self.keep, self.keeping
         quick(panel.save.click, act.save, [self.token], [panel.status, panel.download])
-        loaded = self._model([panel.load.upload], act.load, [panel.load, panel.present, self.token], panel.shown)
-        taught = self._model([panel.teach.click], act.teach, [panel.waiting, panel.present, self.token], panel.shown)
-        chosen = joining.state(panel.choose.upload, act.choose, [panel.choose], panel.shown)
+        # without gradio's own reading of a file, which leaves an empty one behind each time
+        loaded = self._model([panel.load.upload], act.load, [panel.load, panel.present, self.token], panel.shown,
+                             preprocess=False)  # fmt: skip
+        taught = self._model([panel.teach.click], act.teach, [panel.waiting, panel.present, self.token], panel.shown,
+                             preprocess=False)  # fmt: skip
+        chosen = joining.state(panel.choose.upload, act.choose, [panel.choose], panel.shown, preprocess=False)
         for run in (loaded, taught):
             self.follow(run)
         for run in (loaded, taught, chosen):
