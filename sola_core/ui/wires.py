@@ -210,8 +210,7 @@ class Wires:
         )  # fmt: skip
         quick(run.failure, act.stopped, None, panel.answered[2:])
         panel.stop.click(None, cancels=[run])
-        undone = joining.state(panel.undo.click, act.undo, [self.token], [panel.undone])
-        self.follow(undone)
+        self.follow(quick(panel.undo.click, act.undo, [self.token], [panel.undone]))
 
     def _model(
         self,
