@@ -82,12 +82,12 @@ def open_studio(
     atlas = Atlas(asset("reference_sentences.txt").read_text(encoding="utf-8").splitlines(), use_umap=use_umap)
     embeds = _embeds(editor, encoder)
     sheet = atlas.sheet(editor.router_name, embeds[editor.router_name])
-    sheets = {name: atlas.sheet(name, embed, warm=False) for name, embed in embeds.items()}
+    plain = {name: atlas.cold_sheet(embed) for name, embed in embeds.items()}
     waiting = [editor]
 
     def new_workspace() -> Workspace:
         own = waiting.pop() if waiting else load_editor(host=editor.host, encoder=encoder, seed=seed)
-        spaces = {name: Layout(plain, "pca") for name, plain in sheets.items()}
+        spaces = {name: Layout(cold, "pca") for name, cold in plain.items()}
         return Workspace(own, Layout(sheet), limits, max_edits=None if library else limits.edits, spaces=spaces)
 
     return Studio(

@@ -28,6 +28,7 @@ from sola_core.ui.map import map_panel
 from sola_core.ui.proof import proof_panel
 from sola_core.ui.routers import routers_panel
 from sola_core.ui.sessions import Sessions
+from sola_core.ui.spaces import spaces_panel
 from sola_core.ui.teach import teach_panel
 from sola_core.ui.theme import theme
 from sola_core.ui.uploads import Uploads
@@ -130,6 +131,7 @@ def _studio_tab(studio: Studio, wires: Wires) -> None:
                 wires.routers = routers_panel(studio)
             with _card("map"):
                 wires.map = map_panel()
+                wires.spaces = spaces_panel()
 
 
 def _tab(name: str) -> gr.Tab:

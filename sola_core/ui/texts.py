@@ -173,9 +173,36 @@ DIGEST_OF_PARAMETERS: Final = "SHA-256 of the model’s parameters, before and a
 MAP_HEADING: Final = "Map of meanings"
 MAP_HINT: Final = (
     "Texts with similar meanings lie near each other. A line leads from a question to the edit that answered it. "
-    "Distances on the map are only a hint: the bars above decide."
+    "Distances on the map are only a hint: the bars above decide. Click a sign to see what it stands for."
 )
 MAP_CHART: Final = "Map of edits and questions"
+MAP_CLOSER: Final = "Zoom in"
+MAP_FARTHER: Final = "Zoom out"
+MAP_WHOLE: Final = "Whole map"
+MAP_RELAYOUT: Final = "Lay out anew"
+MAP_LAYING_OUT: Final = "Laying the map out anew around your edits"
+MAP_NO_EDITS: Final = (
+    "Nothing is taught yet, so there is nothing to lay out, to count or to compare. Teach a fact first."
+)
+MAP_REACH: Final = "Show what each edit would answer"
+MAP_REACH_AGAIN: Final = "Count again"
+MAP_STOPPED: Final = "Stopped. What was found before is shown."
+SHOW_IN_LIST: Final = "Show it in the list"
+QUESTION_GONE: Final = "This question is no longer remembered. Ask it again to see it on the map."
+
+SPACES_HEADING: Final = "The same texts in the space of each router"
+SPACES_HINT: Final = (
+    "Each router reads a text as a vector of its own. Here are your facts and questions in all three spaces, with lines to "
+    "the edits that each router would choose now."
+)
+SPACES_COMPARE: Final = "Compare the three spaces"
+SPACES_STOPPED: Final = "Stopped. What was read so far is kept for the next time."
+SPACES_TABLE: Final = "What each router would do with each question"
+SPACES_COSINES: Final = "Cosines in each space"
+SPACES_CHART: Final = "Map of the space of the router {name}"
+SPACES_PCA: Final = (
+    "All three are drawn with PCA: UMAP evens out distances, and would hide that a space puts everything on one spot."
+)
 
 HISTORY_HEADING: Final = "Everything done here"
 HISTORY_HINT: Final = (
