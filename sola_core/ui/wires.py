@@ -149,8 +149,9 @@ class Wires:
         soon = self._model(run.success, self.routing.compare_soon, [routers.decided, self.token],
                            [routers.compared, *routers.shown], trigger_mode="multiple")  # fmt: skip
         quick(run.failure, self.routing.offer, [routers.decided, routers.compared], routers.shown)
-        # a comparison that is still running is about the question before
-        gr.on([panel.ask.click, panel.question.submit], None, cancels=[soon], api_visibility="private")
+        # a comparison that is still running is about the question before; the page handles what a click brings about one
+        # after another, so that a cancel joined to the click would come when the next comparison has begun
+        routers.decided.change(None, cancels=[soon], api_visibility="private")
         quick(run.then, self.mapping.draw, [panel.asked, self.token], self.map.shown)
         panel.stop.click(None, cancels=[run])
         for number, button in enumerate(panel.suggestions):
