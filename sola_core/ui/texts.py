@@ -78,21 +78,21 @@ PROBE_WORDINGS: Final = "Wordings of your own, one on each line"
 PROBE_WORDINGS_PLACEHOLDER: Final = "The same question in other words"
 PROBE_NEIGHBOURS: Final = "Neighbours of your own, one on each line"
 PROBE_NEIGHBOURS_PLACEHOLDER: Final = "A question like it that must stay as it was"
-PROBE_TABLE: Final = "Every question that was asked; the score is this edit’s"
-PROBE_EVERY: Final = "Every question and its answer"
+PROBE_TABLE: Final = "Every question that was asked"
 PROBE_OWN_LINES: Final = "Add questions of your own"
 RELIABILITY: Final = "Reliability"
-RELIABILITY_MEANS: Final = "its own question gets exactly the new answer"
+RELIABILITY_MEANS: Final = "its own question gets the new answer"
 TAUGHT: Final = "Taught wordings"
 TAUGHT_MEANS: Final = "wordings it was taught with get the new answer"
 GENERALITY: Final = "Generality"
 GENERALITY_MEANS: Final = "wordings it never saw get the new answer"
 LOCALITY: Final = "Locality"
-LOCALITY_MEANS: Final = (
-    "neighbours stay: no edit is used and both models say the same, letter by letter; a question that belongs to another "
-    "edit goes to that edit"
-)
+LOCALITY_MEANS: Final = "neighbours stay as they were"
 FEW: Final = "Counts this small say how these questions went, not how the edit does in general."
+COUNTS: Final = (
+    "Right is exactly the new answer, with a natural stop. A neighbour is right if no edit was used and both models say the "
+    "same, letter by letter; one that belongs to another edit is right if that edit was used. The score is this edit’s."
+)
 
 ASK_HEADING: Final = "Ask"
 ASK_HINT: Final = "Each question stands alone: the model remembers nothing of the one before."
