@@ -68,6 +68,8 @@ def visitor(registry: WorkspaceRegistry, request: gr.Request | None, token: obje
     session = request.session_hash if request is not None else None
     if session is not None and session == LocalContext.event_id.get(None):
         session = None  # the caller sent none, and the queue made one up for this call alone
+    if _through_mcp(request):
+        session = None  # gradio sends the calls of all MCP clients through one session
     known = token if isinstance(token, dict) else {}
     return registry.visitor(session, known.get("token"), known.get("router"))
 
@@ -139,6 +141,11 @@ def whole_field(value: object, name: str, below: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < below:
         raise InvalidInput(texts.WRONG_TYPE.format(name=name))
     return value
+
+
+def _through_mcp(request: gr.Request | None) -> bool:
+    headers = getattr(getattr(request, "request", None), "headers", None)
+    return headers is not None and headers.get("x-gradio-user") == "mcp"
 
 
 def _told(error: Exception) -> gr.Error:

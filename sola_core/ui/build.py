@@ -24,15 +24,18 @@ from sola_core.ui.proof import proof_panel
 from sola_core.ui.routers import routers_panel
 from sola_core.ui.teach import teach_panel
 from sola_core.ui.theme import theme
+from sola_core.ui.tools import add_tools
 from sola_core.ui.why import why_panel
 from sola_core.ui.wires import Wires
 
 
-def build(studio: Studio) -> gr.Blocks:
-    """Return the page over a studio; nothing is served yet."""
+def build(studio: Studio, *, mcp: bool = False) -> gr.Blocks:
+    """Return the page over a studio, with MCP tools if they are wanted; nothing is served yet."""
     page = gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(1800, 3600))
     with page:
         add_endpoints(studio)  # first, so that they have their names to themselves
+        if mcp:
+            add_tools(studio)
         wires = Wires(studio)
         gr.HTML(markup.header(asset("logo.svg"), _note(studio)), elem_id="head")
         with gr.Tabs(elem_id="tabs"):
@@ -49,7 +52,13 @@ def build(studio: Studio) -> gr.Blocks:
 
 
 def launch(
-    page: gr.Blocks, studio: Studio, *, host: str | None = None, port: int | None = None, block: bool = True
+    page: gr.Blocks,
+    studio: Studio,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    block: bool = True,
+    mcp: bool = False,
 ) -> str:
     """Serve the page and return its address; a personal library is refused to other computers.
 
@@ -61,7 +70,7 @@ def launch(
     limits = studio.registry.limits
     queued = page.queue(max_size=limits.queue, default_concurrency_limit=limits.at_once)
     try:
-        return _launch(queued, limits, host, port, block)
+        return _launch(queued, limits, host, port, block, mcp)
     except OSError as error:
         raise taken(host, port, error) from error
 
@@ -70,7 +79,7 @@ async def _health(_: Request) -> Response:
     return Response(READY.body, READY.code, media_type="application/json", headers={"cache-control": "no-store"})
 
 
-def _launch(page: gr.Blocks, limits: Limits, host: str, port: int | None, block: bool) -> str:
+def _launch(page: gr.Blocks, limits: Limits, host: str, port: int | None, block: bool, mcp: bool) -> str:
     _, found, _ = page.launch(
         server_name=host,
         server_port=port,
@@ -82,7 +91,7 @@ def _launch(page: gr.Blocks, limits: Limits, host: str, port: int | None, block:
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,
-        mcp_server=False,
+        mcp_server=mcp,
         show_error=False,
         max_file_size=max(limits.file_bytes, limits.list_bytes),
         app_kwargs={"routes": [Route("/health", _health)]},

@@ -129,3 +129,7 @@ NOT_LOOPBACK: Final = (
 
 STARTING: Final = "The server is getting ready."
 NOT_LOADED: Final = "Something went wrong while the model was being loaded. The server’s terminal window or log says what; then start it again."
+NO_MCP: Final = (
+    "SOLA_MCP=1 needs the packages of MCP. Install them (pip install 'sola-studio[mcp]'), or unset SOLA_MCP."
+)
+NO_WORKSPACE: Final = "This is not the id of a workspace here. Ask open_workspace for a new one; an id ends when the server is started again."
