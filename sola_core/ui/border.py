@@ -39,7 +39,7 @@ def guarded(handler: Callable[Inputs, Result]) -> Callable[Inputs, Result]:
         try:
             return handler(*args, **kwargs)
         except Exception as error:  # the border: told and logged, never passed over
-            raise _told(error) from None
+            raise told(error) from None
 
     return call
 
@@ -55,7 +55,7 @@ def guarded_steps(
         try:
             yield from handler(*args, **kwargs)
         except Exception as error:  # the border: told and logged, never passed over
-            raise _told(error) from None
+            raise told(error) from None
 
     return call
 
@@ -148,8 +148,10 @@ def _through_mcp(request: gr.Request | None) -> bool:
     return headers is not None and headers.get("x-gradio-user") == "mcp"
 
 
-def _told(error: Exception) -> gr.Error:
+def told(error: Exception) -> gr.Error:
+    """Return what a visitor is told of an error; the log hears of an unexpected one by its type and line only."""
     if isinstance(error, gr.Error):
+        error.print_exception = False  # it may quote what was sent
         return error
     if isinstance(error, SolaError):
         return gr.Error(html.escape(str(error), quote=False), title="", print_exception=False)

@@ -22,6 +22,7 @@ from sola_core.ui.lobby import READY, address, require_loopback, taken
 from sola_core.ui.map import map_panel
 from sola_core.ui.proof import proof_panel
 from sola_core.ui.routers import routers_panel
+from sola_core.ui.silent import SilentBlocks
 from sola_core.ui.teach import teach_panel
 from sola_core.ui.theme import theme
 from sola_core.ui.tools import add_tools
@@ -31,7 +32,7 @@ from sola_core.ui.wires import Wires
 
 def build(studio: Studio, *, mcp: bool = False) -> gr.Blocks:
     """Return the page over a studio, with MCP tools if they are wanted; nothing is served yet."""
-    page = gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(1800, 3600))
+    page = SilentBlocks(title=texts.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(1800, 3600))
     with page:
         add_endpoints(studio)  # first, so that they have their names to themselves
         if mcp:

@@ -5,6 +5,7 @@ Knows the order of starting. What is loaded, and what the page is made of, is no
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -28,6 +29,7 @@ def serve(load: Load, *, host: str | None = None, port: int | None = None, perso
     settings = settings_from(os.environ)
     if settings.mcp and find_spec("mcp") is None:
         raise InvalidInput(texts.NO_MCP)
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # it logs the names that programs call
     lobby = Lobby(host, port, personal=personal)
     line = ProgressLine()
 
