@@ -268,3 +268,7 @@ QUEUE_FULL: Final = "Too many requests are waiting. Nothing was changed; try aga
 QUEUE_FULL_OF_YOURS: Final = "Too many of your own requests are waiting. Wait for an answer before you send more."
 PAGES_FULL: Final = "Too many pages are open on this server. Close one that you do not need, or try again later."
 UPLOADS_FULL: Final = "Too many uploaded files are waiting to be read. Try again in a minute."
+NO_MCP: Final = (
+    "SOLA_MCP=1 needs the packages of MCP. Install them (pip install 'sola-studio[mcp]'), or unset SOLA_MCP."
+)
+NO_WORKSPACE: Final = "This is not the id of a workspace here. Ask open_workspace for a new one; an id ends when the server is started again."
