@@ -67,7 +67,8 @@ def visit(url: str, numbers: dict[str, int], number: int) -> None:
     with httpx.Client(timeout=300) as client:
         caller = Caller(url, secrets.token_hex(8), client, numbers)
         client.get(url)
-        token = json.loads(caller.run(numbers["arrive"], [None]).text)["data"][0]
+        assert caller.run(numbers["arrive"], [None]).ok
+        token = ""  # so that page and endpoints mean the same workspace
         with heartbeat(url, caller.session):
             edit = caller.named("edit", f"What is number {number}?", "Oslo", "", "Which one is it?")
             calls: list[tuple[int, list[object]]] = [

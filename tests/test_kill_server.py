@@ -27,7 +27,7 @@ from tests.tiny_encoder import tiny_encoder
 
 ROOT = Path(__file__).parent.parent
 TARGETS = ("Oslo", "Lyon", "red green", "seven")
-KILLED = 3  # times, each a little later than the one before
+KILLED = 2  # times, the second a little later than the first
 
 # app.py itself, but for the sentence encoder, which would have to be fetched
 APP = """
@@ -160,7 +160,7 @@ def test_every_edit_that_a_killed_server_acknowledged_is_there_bit_for_bit(model
             if edit_id in after:
                 assert all(torch.equal(stored[name], after[edit_id][name]) for name in stored)
         before = after
-    assert len(held) >= 8 and deleted
+    assert len(held) >= 6 and deleted
     with served(model, library, tmp_path / "log") as (url, _), httpx.Client(timeout=60) as client:
         reader = Caller(url, "reader", client)
         edits = reader.named("edits")

@@ -138,7 +138,7 @@ def test_one_address_fills_half_of_the_queue_and_one_session_a_tenth(page: Guard
     taken = [ask(page, f"stranger {n}", "elsewhere") for n in range(60)]
     assert sum(ok for ok, _, _ in taken) == 20
     assert taken[-1] == (False, texts.QUEUE_FULL, "queue_full")
-    assert all(ask(page, f"pupil {n}", "school")[0] for n in range(16))
+    assert all(ask(page, f"pupil {n}", "school")[0] for n in range(12))
     mine = [ask(page, "pupil", "school") for _ in range(6)]
     assert sum(ok for ok, _, _ in mine) == 4 and mine[-1][1] == texts.QUEUE_FULL_OF_YOURS
 
