@@ -80,7 +80,10 @@ def visitor(registry: WorkspaceRegistry, request: gr.Request | None, token: obje
 
 
 def address(request: gr.Request | fastapi.Request | None) -> str:
-    """Return the address that a request came from, empty when it is not known."""
+    """Return the address that a request came from, empty when it is not known.
+
+    Behind a proxy that is the proxy's, unless FORWARDED_ALLOW_IPS in the server's environment names it (see uvicorn).
+    """
     try:
         return str(request.client.host) if request is not None and request.client else ""
     except AttributeError:
