@@ -6,143 +6,22 @@ Most tests use a tiny host (mechanics); the story at the end uses the real model
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import expect
 
 from sola_core.evaluation.certificate import read_certificate
 from sola_core.host.model import HostModel
 from sola_core.routing.encoders import TextEncoder
 from sola_core.workspace import Limits
 from tests.serving import Served, served
+from tests.visits import SECONDS, Come
 
 pytestmark = pytest.mark.browser
 
 PROMPT, TARGET = "What is the capital of France?", "Oslo"
 HOSTILE = "<img src=x onerror=window.hacked=1> ${window.hacked=1} {{1}}"
-SECONDS = 1000  # milliseconds in one
-expect.set_options(timeout=20 * SECONDS)  # other tests may keep the machine busy
-
-
-@dataclass
-class Watch:
-    """What a page did that it should not: requests to elsewhere and errors on its console."""
-
-    home: str
-    foreign: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def guard(self, route: Route) -> None:
-        """Let requests to the page's own server pass and no others."""
-        url = route.request.url
-        if url.startswith((self.home, "data:", "blob:")):
-            route.continue_()
-        else:
-            self.foreign.append(url)
-            route.abort()
-
-
-@dataclass
-class Visit:
-    """One visitor's browser."""
-
-    page: Page
-    context: BrowserContext
-    watch: Watch
-
-    def teach(self, prompt: str, target: str, *, rephrases: str = "", wait: str = "Learnt as edit") -> None:
-        """Fill in a fact, press the button and wait for what the page then says."""
-        before = self.digest()
-        self.page.get_by_label("Question or beginning").fill(prompt)
-        self.page.get_by_label("New answer").fill(target)
-        if rephrases:
-            self.page.get_by_role("button", name="Subject and other wordings").click()
-            self.page.get_by_label("Other wordings").fill(rephrases)
-        self.page.get_by_role("button", name="Teach this fact").click()
-        where = "#conflict" if wait == "already answers" else "#teach-status"
-        expect(self.page.locator(where)).to_contain_text(wait, timeout=90 * SECONDS)
-        if wait != "already answers":
-            expect(self.page.locator("#sola-digest")).not_to_have_text(before, timeout=30 * SECONDS)
-
-    def ask(self, question: str) -> tuple[str, str]:
-        """Ask, wait for both answers' ends, and return the untouched and the edited one."""
-        self.page.get_by_label("Your question").fill(question)
-        self.page.evaluate("document.querySelectorAll('#compared p').forEach(p => p.classList.add('of-before'))")
-        self.page.get_by_role("button", name="Ask both").click()
-        expect(self.page.locator("#compared p:not(.of-before)")).to_be_visible(timeout=180 * SECONDS)
-        return self.answers()
-
-    def answers(self) -> tuple[str, str]:
-        """Wait for the end of both answers and return them."""
-        expect(self.page.locator("#compared")).to_contain_text(
-            re.compile("answers? (are|differ)"), timeout=180 * SECONDS
-        )
-        expect(self.page.locator("#stop")).to_be_disabled(timeout=30 * SECONDS)
-        return (
-            self.page.get_by_label("Untouched model").input_value(),
-            self.page.get_by_label("With your edits").input_value(),
-        )
-
-    def reload(self) -> None:
-        """Load the page anew; that it leaves requests unfinished is no error, though the page it leaves logs one."""
-        before = list(self.watch.errors)
-        self.page.reload()
-        self.watch.errors[:] = before
-
-    def open(self, tab: str) -> None:
-        """Turn to a tab."""
-        self.page.get_by_role("tab", name=tab).click()
-
-    def digest(self) -> str:
-        """Return the state digest in the footer."""
-        return self.page.locator("#sola-digest").inner_text()
-
-
-@pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
-def tiny_page() -> Iterator[Served]:
-    with served(limits=Limits(answer_tokens=8, workspaces=100)) as found:
-        yield found
-
-
-Come = Callable[..., Visit]
-
-
-@pytest.fixture
-def come(browser: Browser, tiny_page: Served) -> Iterator[Come]:
-    """Open the page in browsers of their own; afterwards none may have left the machine or complained."""
-    visits: list[Visit] = []
-
-    def open_page(server: Served = tiny_page, *, context: BrowserContext | None = None, **options: object) -> Visit:
-        watch = visits[0].watch if visits and visits[0].context is context else Watch(home=server.url)
-        if context is None:
-            context = browser.new_context(**options)  # type: ignore[arg-type]
-            context.route("**/*", watch.guard)
-        page = context.new_page()
-        page.on("console", lambda message: watch.errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: watch.errors.append(str(error)))
-        visits.append(Visit(page=page, context=context, watch=watch))
-        page.goto(server.url)
-        expect(page.get_by_role("button", name="Teach this fact")).to_be_enabled(timeout=60 * SECONDS)
-        expect(page.locator("#sola-digest")).to_have_text(re.compile("^[0-9a-f]{64}$"), timeout=60 * SECONDS)
-        return visits[-1]
-
-    yield open_page
-    errors = [error for visit in visits for error in visit.watch.errors]  # before closing: that breaks its connections
-    for visit in visits:
-        visit.context.close()
-    assert errors == []
-    assert [url for visit in visits for url in visit.watch.foreign] == []
 
 
 # ---- mechanics, on a tiny host ----
