@@ -13,9 +13,8 @@ from sola_core.workspace import Limits
 from tests.serving import Served, served
 from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
-from tests.visits import HOSTILE, PROMPT, SECONDS, TARGET, Come, browser, come, tiny_page
+from tests.visits import HOSTILE, PROMPT, SECONDS, TARGET, Come
 
-__all__ = ["browser", "come", "tiny_page"]  # fixtures
 pytestmark = pytest.mark.browser
 
 STORED = 30
