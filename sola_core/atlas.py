@@ -48,18 +48,18 @@ class Atlas:
         self._guard = threading.Lock()
         self._sheets: dict[str, Sheet] = {}
 
-    def sheet(self, space: str, embed: Embed, *, warm: bool = True) -> Sheet:
-        """Return the sheet of an encoder space at once; the first call starts its warm-up, unless it is to stay cold.
-
-        A cold sheet has PCA only, and reads its references when it is first asked for something.
-        """
+    def sheet(self, space: str, embed: Embed) -> Sheet:
+        """Return the sheet of an encoder space; the first call starts its warm-up and returns at once."""
         with self._guard:
             if space not in self._sheets:
                 sheet = Sheet(self._references, embed, seed=self._seed, lock=self._umap)
                 self._sheets[space] = sheet
-                if warm:
-                    threading.Thread(target=sheet.warm_up, args=(self._use_umap,), name=f"map of {space}").start()
+                threading.Thread(target=sheet.warm_up, args=(self._use_umap,), name=f"map of {space}").start()
             return self._sheets[space]
+
+    def cold_sheet(self, embed: Embed) -> Sheet:
+        """Return a new sheet with PCA only, over every fourth reference; it reads them when it is first asked for something."""
+        return Sheet(self._references[::4], embed, seed=self._seed, lock=self._umap)
 
 
 class Sheet:

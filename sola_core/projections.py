@@ -48,15 +48,9 @@ class Umap:
         """Fit, from `start`, (n, 2), if it is given: a picture that begins at another stays closer to it."""
         from umap import UMAP
 
+        begun = {} if start is None else {"init": start.astype(np.float32), "n_epochs": 200, "learning_rate": 0.3}
         neighbours = max(2, min(15, len(vectors) - 1))
-        self._model = UMAP(
-            n_neighbors=neighbours,
-            min_dist=0.3,
-            metric="cosine",
-            random_state=seed,
-            n_jobs=1,
-            init="spectral" if start is None else start.astype(np.float32),
-        )
+        self._model = UMAP(n_neighbors=neighbours, min_dist=0.3, metric="cosine", random_state=seed, n_jobs=1, **begun)
         self._model.fit(vectors)
         self.fitted: Points = np.asarray(self._model.embedding_, dtype=np.float64)  # (n, 2)
 

@@ -39,6 +39,7 @@ class Space:
     layout: Layout
     vectors: Mapping[str, Vector]
     routes: tuple[Route, ...]  # one for each question
+    threshold: float  # of this space's router, in the unit of its scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,18 +55,19 @@ class Closeness:
 def spaces_steps(
     editor: SolaEditor, layouts: Mapping[str, Layout], texts: Mapping[str, str], questions: Sequence[str]
 ) -> Generator[SpaceStep, None, dict[str, Space]]:
-    """Read the texts in every space and ask every router about the questions, told step by step.
+    """Read the texts, one at least, in every space and ask every router about the questions, told step by step.
 
     Closing the generator early keeps the vectors that were made and changes nothing else.
     """
+    asked = list(questions) or list(texts.values())[:1]  # somebody has to tell the thresholds
     for name, layout in layouts.items():
         for read in layout.sheet.prepare_steps():
             yield SpaceStep(space=name, doing="references", done=read.done, total=read.total)
         for read in layout.read_steps(texts):
             yield SpaceStep(space=name, doing="texts", done=read.done, total=read.total)
     decided: list[dict[str, Route]] = []
-    for number, question in enumerate(questions):
-        yield SpaceStep(space=editor.router_name, doing="questions", done=number, total=len(questions))
+    for number, question in enumerate(asked):
+        yield SpaceStep(space=editor.router_name, doing="questions", done=number, total=len(asked))
         steps = editor.routes_steps(question)
         try:
             while True:
@@ -79,7 +81,8 @@ def spaces_steps(
         name: Space(
             layout=layout,
             vectors=layout.vectors(texts),
-            routes=tuple(routes[name] for routes in decided),
+            routes=tuple(routes[name] for routes in decided[: len(questions)]),
+            threshold=decided[0][name].threshold,
         )
         for name, layout in layouts.items()
     }

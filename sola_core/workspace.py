@@ -6,12 +6,12 @@ Knows nothing of other visitors, of the page, of models or of how an edit is mad
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from sola_core.asked import AskedQuestion, AskedQuestions
 from sola_core.comparison import SideBySide, answer_twice
 from sola_core.edit_details import EditDetails, details_of
 from sola_core.edit_probe import Probing, probe_steps
@@ -24,7 +24,6 @@ from sola_core.reach import Reach
 from sola_core.records import Edit, EditRequest, Erasure, KeysMade, Route, TrainingStep
 from sola_core.revisiting import AnswerThen, answer_then
 from sola_core.settings import MAX_TARGET_TOKENS, Limits
-from sola_core.spaces import spaces_steps
 from sola_core.steps import finish
 from sola_core.teaching_lists import teach_list_steps
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from sola_core.evaluation.rows import Row
     from sola_core.fact_lists import ListedFact
     from sola_core.session import SolaEditor
-    from sola_core.spaces import Space, SpaceStep
     from sola_core.teaching_lists import ListedOutcome, ListProgress
     from sola_core.transfer import Imported, Present, Tried
 
@@ -42,16 +40,6 @@ __all__ = ["AskedQuestion", "Limits", "Moment", "Workspace"]
 
 SNAPSHOT_STEPS = 4  # generated steps whose logits go into a snapshot: a second or two on two cores
 Happened = Literal["start", "taught", "on", "off", "deleted", "routed"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class AskedQuestion:
-    """A question that the map remembers."""
-
-    number: int  # 1, 2, ... within the workspace
-    text: str
-    edit_id: str | None  # the edit that answered it, at that time
-    at: float = 0.0  # when, in seconds since 1970
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +70,7 @@ class Workspace:
         self.remembers = True  # the questions asked and the router chosen; not where strangers read side by side
         self._max_edits = max_edits
         self._lock = threading.Lock()
-        self._asked: list[AskedQuestion] = []
-        self._asked_ever = 0
+        self._asked = AskedQuestions(limits.questions)
         self._moments = [Moment(digest=editor.state_digest, after="start")]
         self._undoing = threading.Lock()
         self._undone: frozenset[int] = frozenset()  # events: switches that were set back, and those that did it
@@ -103,8 +90,7 @@ class Workspace:
     @property
     def questions(self) -> tuple[AskedQuestion, ...]:
         """The questions remembered, oldest first."""
-        with self._lock:
-            return tuple(self._asked)
+        return self._asked()
 
     @property
     def router_name(self) -> str:
@@ -216,12 +202,6 @@ class Workspace:
         self.limits.check_prompt(question)
         return self.editor.routes_steps(question)
 
-    def compare_spaces(
-        self, texts: Mapping[str, str], questions: Sequence[str]
-    ) -> Generator[SpaceStep, None, dict[str, Space]]:
-        """Lay texts out in every router's own space and ask every router about the questions; nothing here changes."""
-        return spaces_steps(self.editor, self.spaces, texts, questions)
-
     def use_router(self, name: str) -> Generator[KeysMade, None, None]:
         """Route with another router from now on; nothing changes where strangers read side by side."""
         if not self.remembers or name == self.router_name:
@@ -296,14 +276,8 @@ class Workspace:
             )
 
     def _remember(self, question: str, route: Route) -> None:
-        if not self.remembers:
-            return
-        with self._lock:
-            self._asked_ever += 1
-            self._asked = [asked for asked in self._asked if asked.text != question]  # asked again: one point is enough
-            asked = AskedQuestion(number=self._asked_ever, text=question, edit_id=route.edit_id, at=time.time())
-            self._asked.append(asked)
-            del self._asked[: -self.limits.questions]
+        if self.remembers:
+            self._asked.add(question, route.edit_id)
 
     def _note(self, after: Happened, edit_id: str = "") -> None:
         moment = Moment(digest=self.digest, after=after, number=self.numbers().get(edit_id, 0))

@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.visits import PROMPT, SECONDS, TARGET, Come, browser, come, tiny_page
+from tests.visits import PROMPT, SECONDS, TARGET, Come
 
 pytestmark = pytest.mark.browser
-
-__all__ = ["browser", "come", "tiny_page"]
 
 
 def test_the_past_is_shown_and_asked_and_a_switch_undone(come: Come) -> None:

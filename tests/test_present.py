@@ -400,7 +400,7 @@ def test_the_map_has_a_sign_for_every_kind_of_point_and_a_line_to_the_answering_
     }
     assert len(set(symbols.values())) == 3
     line = next(trace for trace in drawn["data"] if trace.get("mode") == "lines")
-    assert (line["x"], line["y"]) == ([0.5, 0.1], [0.5, 0.2])
+    assert (line["x"], line["y"]) == ([0.5, 0.1, None], [0.5, 0.2, None])
 
 
 # ---- JSON and shipped facts ----

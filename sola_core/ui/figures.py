@@ -1,4 +1,5 @@
-"""The pictures: the falling loss, the routing scores with their threshold, the first token's probabilities, and the map.
+"""The pictures: the falling loss, the routing scores with their threshold, the routers side by side, the first token's
+probabilities, and the map.
 
 Pure functions that make plotly figures; knows no gradio. A visitor's text is escaped, because plotly reads some markup.
 """
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 TEAL, AMBER, VIOLET, GREY = "#0d9488", "#d97706", "#8b5cf6", "#94a3b8"
 TEXT, GRID = "#7c8796", "rgba(124,135,150,0.25)"
+DEEP = "#0f766e"  # under white letters
 MAX_BARS = 12
+EDGES = (1.15, 1.6, 2.15)  # how far the map's frame may reach, where the references fill -1..1
 
 
 def plain(text: str, limit: int = 60) -> str:
@@ -131,27 +134,29 @@ def first_token_figure(rows: Sequence[tuple[str, float]], colour: str) -> go.Fig
     return figure
 
 
-def map_figure(picture: MapPicture) -> go.Figure:
-    """Return the map: reference sentences, keys of edits, questions, and lines to the edits that answered."""
-    figure = _figure(height=460, left=6, right=6, top=6, bottom=6)
+def map_figure(picture: MapPicture, *, height: int = 460, legend: bool = True) -> go.Figure:
+    """Return the map: reference sentences, keys of edits, questions, lines to the edits that answered or would answer.
+
+    The frame is fixed and grows only when a point lies outside, so nothing moves when one arrives. Each key and question
+    carries its kind and its number, the only things that a click tells (see `bridge`).
+    """
+    figure = _figure(height=height, left=6, right=6, top=6, bottom=6)
     figure.add_scatter(
         x=[x for x, _ in picture.background],
         y=[y for _, y in picture.background],
         mode="markers",
-        name="other sentences",
-        marker={"size": 4, "color": GREY, "opacity": 0.4},
+        name="everyday sentence",
+        marker={"size": 4, "color": GREY, "opacity": 0.45},
         hoverinfo="skip",
     )
-    for line in picture.lines:
-        figure.add_scatter(
-            x=[line.start[0], line.end[0]], y=[line.start[1], line.end[1]], mode="lines", hoverinfo="skip",
-            line={"color": VIOLET, "width": 2, "dash": "dot"}, showlegend=False,
-        )  # fmt: skip
+    _add_lines(figure, [(line.start, line.end) for line in picture.lines], VIOLET, "dot", 2.0)
+    _add_lines(figure, [(reach.start, reach.end) for reach in picture.reach if reach.end], AMBER, "solid", 1.2)
+    size, letters = _sizes(len(picture.points))
     for name, kind, marker in (
-        ("edit, on", "on", {"symbol": "circle", "size": 24, "color": TEAL, "line": {"color": "white", "width": 1.5}}),
-        ("edit, off", "off", {"symbol": "circle-open", "size": 24, "color": GREY, "line": {"width": 2}}),
-        ("question", "question", {"symbol": "diamond-open", "size": 15, "color": VIOLET, "line": {"width": 2.5}}),
-    ):
+        ("edit, on", "on", {"symbol": "circle", "size": size, "color": DEEP, "line": {"color": "white", "width": 1.5}}),
+        ("edit, off", "off", {"symbol": "circle-open", "size": size, "color": GREY, "line": {"width": 2}}),
+        ("question", "question", {"symbol": "diamond-open", "size": 0.6 * size, "color": VIOLET, "line": {"width": 2.5}}),
+    ):  # fmt: skip
         points = [point for point in picture.points if point.kind == kind]
         figure.add_scatter(
             x=[point.x for point in points],
@@ -161,14 +166,62 @@ def map_figure(picture: MapPicture) -> go.Figure:
             marker=marker,
             text=[point.label for point in points],
             textposition="top center" if kind == "question" else "middle center",
-            textfont={"size": 12, "color": {"on": "white", "off": TEXT, "question": VIOLET}[kind]},
+            textfont={"size": letters, "color": {"on": "white", "off": TEXT, "question": VIOLET}[kind]},
             hovertext=[plain(point.text, 90) for point in points],
             hoverinfo="text",
+            customdata=[[int(kind == "question"), point.number] for point in points],
         )
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 0, "x": 0, "yanchor": "top"})
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False)
+    if picture.reach:
+        figure.add_scatter(
+            x=[reach.start[0] for reach in picture.reach],
+            y=[reach.start[1] for reach in picture.reach],
+            mode="markers",
+            name="an edit would answer",
+            marker={
+                "symbol": "circle-open",
+                "size": [12 if reach.what == "sentence" else 1.45 * size for reach in picture.reach],
+                "color": AMBER,
+                "line": {"width": 2},
+            },
+            hovertext=[f"edit {reach.number} would answer: {plain(reach.text, 90)}" for reach in picture.reach],
+            hoverinfo=["text" if reach.what == "sentence" else "skip" for reach in picture.reach],
+        )
+    edge = _edge(picture)
+    figure.update_layout(showlegend=legend, legend={"orientation": "h", "y": 0, "x": 0, "yanchor": "top"})
+    figure.update_layout(uirevision=picture.method, hovermode="closest")
+    figure.update_xaxes(visible=False, fixedrange=False, range=[-edge, edge])
+    figure.update_yaxes(visible=False, fixedrange=False, range=[-edge, edge])
     return figure
+
+
+def _add_lines(
+    figure: go.Figure,
+    ends: Sequence[tuple[tuple[float, float], tuple[float, float]]],
+    colour: str,
+    dash: str,
+    width: float,
+) -> None:
+    """Draw separate lines as one trace: a gap ends each."""
+    if ends:
+        figure.add_scatter(
+            x=[x for start, end in ends for x in (start[0], end[0], None)],
+            y=[y for start, end in ends for y in (start[1], end[1], None)],
+            mode="lines",
+            hoverinfo="skip",
+            line={"color": colour, "width": width, "dash": dash},
+            showlegend=False,
+        )
+
+
+def _sizes(points: int) -> tuple[int, int]:
+    """Return the size of a sign and of its letters: with many points smaller ones, so that they can be told apart."""
+    return (24, 12) if points <= 24 else (19, 11) if points <= 60 else (16, 10)
+
+
+def _edge(picture: MapPicture) -> float:
+    """Return how far the frame reaches: as little as the references need, or one of two larger sizes."""
+    farthest = max((max(abs(point.x), abs(point.y)) for point in picture.points), default=0.0)
+    return next(edge for edge in EDGES if farthest <= edge - 0.08 or edge == EDGES[-1])
 
 
 def _outcome(row: RouterRow) -> str:

@@ -78,21 +78,21 @@ PROBE_WORDINGS: Final = "Wordings of your own, one on each line"
 PROBE_WORDINGS_PLACEHOLDER: Final = "The same question in other words"
 PROBE_NEIGHBOURS: Final = "Neighbours of your own, one on each line"
 PROBE_NEIGHBOURS_PLACEHOLDER: Final = "A question like it that must stay as it was"
-PROBE_TABLE: Final = "Every question that was asked; the score is this edit’s"
-PROBE_EVERY: Final = "Every question and its answer"
+PROBE_TABLE: Final = "Every question that was asked"
 PROBE_OWN_LINES: Final = "Add questions of your own"
 RELIABILITY: Final = "Reliability"
-RELIABILITY_MEANS: Final = "its own question gets exactly the new answer"
+RELIABILITY_MEANS: Final = "its own question gets the new answer"
 TAUGHT: Final = "Taught wordings"
 TAUGHT_MEANS: Final = "wordings it was taught with get the new answer"
 GENERALITY: Final = "Generality"
 GENERALITY_MEANS: Final = "wordings it never saw get the new answer"
 LOCALITY: Final = "Locality"
-LOCALITY_MEANS: Final = (
-    "neighbours stay: no edit is used and both models say the same, letter by letter; a question that belongs to another "
-    "edit goes to that edit"
-)
+LOCALITY_MEANS: Final = "neighbours stay as they were"
 FEW: Final = "Counts this small say how these questions went, not how the edit does in general."
+COUNTS: Final = (
+    "Right is exactly the new answer, with a natural stop. A neighbour is right if no edit was used and both models say the "
+    "same, letter by letter; one that belongs to another edit is right if that edit was used. The score is this edit’s."
+)
 
 ASK_HEADING: Final = "Ask"
 ASK_HINT: Final = "Each question stands alone: the model remembers nothing of the one before."
@@ -173,9 +173,36 @@ DIGEST_OF_PARAMETERS: Final = "SHA-256 of the model’s parameters, before and a
 MAP_HEADING: Final = "Map of meanings"
 MAP_HINT: Final = (
     "Texts with similar meanings lie near each other. A line leads from a question to the edit that answered it. "
-    "Distances on the map are only a hint: the bars above decide."
+    "Distances on the map are only a hint: the bars above decide. Click a sign to see what it stands for."
 )
 MAP_CHART: Final = "Map of edits and questions"
+MAP_CLOSER: Final = "Zoom in"
+MAP_FARTHER: Final = "Zoom out"
+MAP_WHOLE: Final = "Whole map"
+MAP_RELAYOUT: Final = "Lay out anew"
+MAP_LAYING_OUT: Final = "Laying the map out anew around your edits"
+MAP_NO_EDITS: Final = (
+    "Nothing is taught yet, so there is nothing to lay out, to count or to compare. Teach a fact first."
+)
+MAP_REACH: Final = "Show what each edit would answer"
+MAP_REACH_AGAIN: Final = "Count again"
+MAP_STOPPED: Final = "Stopped. What was found before is shown."
+SHOW_IN_LIST: Final = "Show it in the list"
+QUESTION_GONE: Final = "This question is no longer remembered. Ask it again to see it on the map."
+
+SPACES_HEADING: Final = "The same texts in the space of each router"
+SPACES_HINT: Final = (
+    "Each router reads a text as a vector of its own. Here are your facts and questions in all three spaces, with lines to "
+    "the edits that each router would choose now."
+)
+SPACES_COMPARE: Final = "Compare the three spaces"
+SPACES_STOPPED: Final = "Stopped. What was read so far is kept for the next time."
+SPACES_TABLE: Final = "What each router would do with each question"
+SPACES_COSINES: Final = "Cosines in each space"
+SPACES_CHART: Final = "Map of the space of the router {name}"
+SPACES_PCA: Final = (
+    "All three are drawn with PCA: UMAP evens out distances, and would hide that a space puts everything on one spot."
+)
 
 HISTORY_HEADING: Final = "Everything done here"
 HISTORY_HINT: Final = (
@@ -241,3 +268,7 @@ QUEUE_FULL: Final = "Too many requests are waiting. Nothing was changed; try aga
 QUEUE_FULL_OF_YOURS: Final = "Too many of your own requests are waiting. Wait for an answer before you send more."
 PAGES_FULL: Final = "Too many pages are open on this server. Close one that you do not need, or try again later."
 UPLOADS_FULL: Final = "Too many uploaded files are waiting to be read. Try again in a minute."
+NO_MCP: Final = (
+    "SOLA_MCP=1 needs the packages of MCP. Install them (pip install 'sola-studio[mcp]'), or unset SOLA_MCP."
+)
+NO_WORKSPACE: Final = "This is not the id of a workspace here. Ask open_workspace for a new one; an id ends when the server is started again."

@@ -25,9 +25,11 @@ from sola_core.ui.keep import KeepHandlers, KeepPanel
 from sola_core.ui.lesson import LessonPanel, join_lesson
 from sola_core.ui.lesson_handlers import LessonHandlers
 from sola_core.ui.map import MapHandlers, MapPanel
+from sola_core.ui.map_wires import connect_map, connect_spaces
 from sola_core.ui.probe import ProbeHandlers
 from sola_core.ui.proof import ProofHandlers, ProofPanel
 from sola_core.ui.routers import RouterHandlers, RoutersPanel
+from sola_core.ui.spaces import SpacesHandlers, SpacesPanel
 from sola_core.ui.teach import TeachHandlers, TeachPanel
 
 TOKEN_KEY = "sola-studio"  # where the browser keeps its token and the router it chose
@@ -42,6 +44,7 @@ class Wires:
     edits: EditsPanel
     ask: AskPanel
     map: MapPanel
+    spaces: SpacesPanel
     why: list[gr.components.Component]
     routers: RoutersPanel
     proof: ProofPanel
@@ -57,6 +60,7 @@ class Wires:
         self.routing, self.proving, self.keeping = RouterHandlers(studio), ProofHandlers(studio), KeepHandlers(studio)
         self.remembering = HistoryHandlers(studio)
         self.lessons = LessonHandlers(studio)
+        self.spacing = SpacesHandlers(studio)
 
     def connect(self, page: gr.Blocks) -> None:
         """Join every button to its handler and every handler to the panels that follow."""
@@ -67,8 +71,8 @@ class Wires:
         self._connect_proof()
         self._connect_keep()
         self._connect_history()
-        quick(self.map.timer.tick, self.mapping.improve, [self.ask.asked, self.map.method, self.token],
-              [*self.map.shown, self.map.timer])  # fmt: skip
+        connect_map(self)
+        connect_spaces(self)
         arrived = quick(functools.partial(page.load, js=ZONE_JS), self.arrive, [self.token],
                         [self.token, self.teach.teach, self.ask.ask])  # fmt: skip
         self.follow(arrived)
