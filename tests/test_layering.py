@@ -25,6 +25,9 @@ ALLOWED: dict[str, set[str]] = {
     "steps": set(),
     "history": {"records", "errors"},
     "quiet": set(),
+    "lesson": FOUNDATION | {"comparison"},
+    "lesson_checks": FOUNDATION | {"lesson"},
+    "lesson_kept": FOUNDATION | {"lesson", "lesson_checks"},
     "host": FOUNDATION,
     "routing": FOUNDATION,
     "library": FOUNDATION,
@@ -123,7 +126,7 @@ def test_only_the_page_imports_gradio_and_only_the_page_and_the_report_plotly(
 
 
 def test_presentation_imports_no_gradio() -> None:
-    for name in ("present", "figures"):
+    for name in ("present", "figures", "lesson_texts", "lesson_words", "lesson_markup"):
         path = PACKAGE / "ui" / f"{name}.py"
         assert not any(found.split(".")[0] == "gradio" for found in imports(path, types_too=True))
 

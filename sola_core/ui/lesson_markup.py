@@ -5,6 +5,8 @@ Knows HTML and the lesson's records, and nothing of gradio.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sola_core.lesson import STEPS, Lesson, Step
 from sola_core.lesson_checks import standing
 from sola_core.ui import lesson_texts as texts
@@ -46,6 +48,29 @@ def answer(label: str, kind: str, text: str, who: str) -> str:
     return (
         f'<section class="sola-said sola-said-{escaped(kind)}" aria-label="{escaped(label)}">'
         f"<h4>{escaped(label)}</h4><p>{said}</p>{badge(who, kind) if who else ''}</section>"
+    )
+
+
+def prints(rows: Sequence[Sequence[str]]) -> str:
+    """Return the table of fingerprints; on a narrow screen each row stands by itself, with the heads inside it.
+
+    The roles stay when a style sheet takes the shape of a table away.
+    """
+    if not rows:
+        return ""
+    head = "".join(f'<th role="columnheader" scope="col">{escaped(name)}</th>' for name in texts.PRINTS_HEAD)
+    lines = "".join(
+        '<tr role="row">'
+        + "".join(
+            f'<td role="cell" data-head="{escaped(name)}">{escaped(cell)}</td>'
+            for name, cell in zip(texts.PRINTS_HEAD, row, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="sola-table sola-prints"><table role="table"><caption>{escaped(texts.PRINTS)}</caption>'
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead><tbody role="rowgroup">{lines}</tbody></table></div>'
     )
 
 

@@ -37,12 +37,12 @@ FACT_HINT: Final = (
     "Choose a fact above, or write one of your own: something that the model cannot know, or that is not true."
 )
 PROMPT: Final = "The question"
-TARGET: Final = "The new answer that you will teach"
+TARGET: Final = "The answer that you will teach"
 REPHRASE: Final = "The same question in other words"
 NEIGHBOUR: Final = "A question near by, whose answer must not change"
 SUBJECT: Final = "What it is about, as the question names it (may be left empty)"
-REPHRASE_NOW: Final = "Your question in other words"
-NEIGHBOUR_NOW: Final = "Your question about something near by"
+REPHRASE_NOW: Final = "A wording to try"
+NEIGHBOUR_NOW: Final = "A question near by to try"
 TRY_AGAIN: Final = "Try this wording"
 ASK_ANOTHER: Final = "Ask this question"
 ONCE_MORE: Final = "Ask once more"
@@ -66,6 +66,7 @@ GETTING_READY: Final = "Getting ready"
 MEASURING: Final = "Taking the fingerprint of the model’s numbers"
 DELETING: Final = "Deleting it, then comparing the numbers"
 ERASING: Final = " Its text is still being erased from the disk, because another program reads the file."
+CUT: Final = " (The answer was cut at the length that this page allows.)"
 STOPPED: Final = "That did not come to its end, so it does not count. Do it again when you like."
 AGAIN: Final = (
     "The lesson starts from the beginning: what was kept of an earlier one does not fit what is stored here now."
@@ -150,7 +151,7 @@ STEPS: Final[Mapping[Step, StepTexts]] = {
         minutes=6,
     ),
     "neighbour": StepTexts(
-        name="Neighbour",
+        name="Near by",
         title="Ask about something near by",
         what="A question that looks alike but is about something else. Its answer must not change by a single letter.",
         button="Ask the question near by",

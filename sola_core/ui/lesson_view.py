@@ -121,8 +121,7 @@ def _happened(lesson: Lesson, happened: Happened, numbers: Mapping[str, int], no
         who = f"Edit {numbers.get(by, 0)} answered" if by else "No edit: the untouched model answered"
         parts |= answers(happened.base_text, happened.text, who, "edit" if by else "base")
     elif not isinstance(happened, Taught):
-        rows = lesson_words.prints(lesson)
-        parts["prints"] = markup.table(texts.PRINTS, texts.PRINTS_HEAD, rows)
+        parts["prints"] = lesson_markup.prints(lesson_words.prints(lesson))
         parts["outcome"] = told + markup.note(lesson_words.closing(lesson))
     return parts
 

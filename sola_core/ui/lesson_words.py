@@ -39,7 +39,7 @@ def _taught(made: Taught, found: Finding, numbers: Mapping[str, int]) -> str:
 
 def _asked(lesson: Lesson, step: Step, seen: Observed, found: Finding, numbers: Mapping[str, int]) -> str:
     if found == "reached":
-        return _reached(lesson, step, seen)
+        return _reached(lesson, step, seen) + ("" if seen.ended else texts.CUT)
     own, other = f"edit {numbers.get(lesson.edit_id, 0)}", f"edit {numbers.get(seen.answered_by, 0)}"
     return {
         "answered": answered_already(numbers.get(seen.answered_by, 0)),
@@ -86,9 +86,10 @@ def _reached(lesson: Lesson, step: Step, seen: Observed) -> str:
             words += " It gives the new answer already! Choose another fact if you want to see a change."
         return words
     if step == "again":
-        return (
-            f"The edit answered, with {quoted(lesson.fact.target, LONG)}. The untouched model still says what it said."
-        )
+        first = lesson.of("ask")
+        same = isinstance(first, Observed) and first.base_text == seen.base_text
+        words = f"The edit answered, with {quoted(lesson.fact.target, LONG)}."
+        return words + (" The untouched model still says what it said in step 1." if same else "")
     if step == "rephrase":
         return f"The router found the edit in other words, and the answer is {quoted(lesson.fact.target, LONG)}. {_score(seen)}"
     if step == "neighbour":
