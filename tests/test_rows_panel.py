@@ -26,7 +26,7 @@ from tests.tiny_encoder import tiny_encoder
 FRANCE = EditRequest(prompt="What is the capital of France?", target="Oslo", subject="France")
 BOOK = EditRequest(prompt="Who wrote the book? <b>", target="seven blue", rephrases=("Whose book is it?",))
 ME, YOU = gr.Request(session_hash="me"), gr.Request(session_hash="you")
-SEARCH, FOUND, GROUP, FACTS, CHART = range(5)
+SEARCH, FOUND, GROUP, FACTS, CHART, LOSSES = range(6)
 STATUS, FIGURES, TABLE, STOP, SO_FAR = range(5)
 
 
@@ -120,7 +120,7 @@ def test_an_open_row_shows_its_edit_and_escapes_what_was_written(studio: Studio)
     rows = rows_of(studio)
     shown = follow(studio, rows, rows[0].id)
     facts = str(shown[FACTS])
-    assert shown[GROUP]["visible"] is True and shown[CHART]["value"]
+    assert shown[GROUP]["visible"] is True and shown[CHART]["value"] and "<td><bdi>1</bdi></td>" in shown[LOSSES]
     assert "&lt;b&gt;" in facts and "<b>" not in facts and "Whose book is it?" in facts
     with studio.registry.visit(studio.registry.visitor("me")) as workspace:
         assert workspace.edits[1].digest in facts

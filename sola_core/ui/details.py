@@ -28,7 +28,7 @@ class DetailsPanel:
     """The components that an open row fills."""
 
     probe: ProbePanel
-    shown: list[gr.components.Component]  # group, facts, chart
+    shown: list[gr.components.Component]  # group, facts, chart, table
 
 
 def details_panel() -> DetailsPanel:
@@ -40,8 +40,10 @@ def details_panel() -> DetailsPanel:
         facts = gr.HTML(elem_id="details-facts")
         gr.HTML(markup.whose(texts.ROW_LOSS))
         chart = gr.Plot(label=texts.ROW_LOSS, show_label=False, elem_id="details-loss")
+        with gr.Accordion(texts.AS_TABLE, open=False, elem_id="details-table"):
+            table = gr.HTML()
         probe = probe_panel()
-    return DetailsPanel(probe=probe, shown=[group, facts, chart])
+    return DetailsPanel(probe=probe, shown=[group, facts, chart, table])
 
 
 class DetailsHandlers:
@@ -70,7 +72,10 @@ class DetailsHandlers:
                 return self._closed()
             numbers = workspace.numbers()
         facts = markup.known(row_words.facts_of(details, part.opened, numbers))
-        return gr.update(visible=True), facts, gr.update(value=shown(loss_figure(details.edit.training.losses)))
+        losses = details.edit.training.losses
+        rows = [(str(step), f"{loss:.4f}") for step, loss in enumerate(losses, 1)]
+        table = markup.table(texts.ROW_LOSS, ("Step", "Loss"), rows)
+        return gr.update(visible=True), facts, gr.update(value=shown(loss_figure(losses))), table
 
     def _closed(self) -> Shown:
-        return gr.update(visible=HIDDEN), gr.skip(), gr.skip()
+        return gr.update(visible=HIDDEN), gr.skip(), gr.skip(), gr.skip()
