@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import sola_core
@@ -66,6 +67,21 @@ def test_the_space_and_the_requirements_agree() -> None:
     assert str(listed("constraints.txt")["gradio"].specifier) == f"=={front['sdk_version']}"
     assert (ROOT / front["app_file"]).is_file()
     assert front["license"] == "apache-2.0"
+
+
+def test_the_front_matter_is_what_spaces_reads() -> None:
+    head = (ROOT / "README.md").read_text(encoding="utf-8").split("---\n")[1]
+    front = yaml.safe_load(head)
+    colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+    hardware = {"cpu-basic", "cpu-upgrade", "t4-small", "t4-medium", "l4x1", "a10g-small", "zero-a10g"}
+    wanted = {"title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version", "app_file", "license"}
+    known = wanted | {"pinned", "short_description", "suggested_hardware", "models", "tags", "thumbnail", "header"}
+    assert wanted <= set(front) <= known
+    assert {front["colorFrom"], front["colorTo"]} <= colours and front["suggested_hardware"] in hardware
+    assert 0 < len(front["short_description"]) <= 60 and front["pinned"] in (True, False)
+    assert 1 <= len(front["emoji"]) <= 2 and not front["emoji"].isascii()
+    assert re.search(r'^python_version: "3\.1[1-9]"$', head, re.M)  # unquoted it would be a number
+    assert front["python_version"] in SpecifierSet(PROJECT["project"]["requires-python"])
 
 
 def test_the_licence_is_the_one_that_is_named() -> None:
