@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from sola_core.atlas import Atlas, Layout, Sheet
+from sola_core.projections import Points, Similarity, similarity
 
 REFERENCES = [f"sentence number {n} about topic {n % 7}" for n in range(40)]
 
@@ -135,3 +136,115 @@ def test_a_process_that_ends_while_the_map_is_drawn_ends_cleanly() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", ends_early], capture_output=True, text=True, timeout=100)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+# ---- a new layout, laid upon the old one ----
+
+SPOTS = np.random.default_rng(3).normal(size=(12, 2))
+GOALS = np.random.default_rng(4).normal(size=(12, 2))
+
+
+def apart(one: Points, other: Points) -> float:
+    return float(((one - other) ** 2).sum())
+
+
+def test_of_all_similarities_the_one_found_brings_the_points_closest() -> None:
+    best = apart(similarity(SPOTS, GOALS)(SPOTS), GOALS)
+    random = np.random.default_rng(5)
+    for _ in range(300):
+        angle, mirror = random.uniform(0, 2 * np.pi), random.choice([-1.0, 1.0])
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-mirror * np.sin(angle), mirror * np.cos(angle)]])
+        other = Similarity(turn=turn, scale=random.uniform(0, 1), shift=random.normal(size=2) / 4)
+        assert best <= apart(other(SPOTS), GOALS)
+    found = similarity(SPOTS, GOALS)
+    for nudge in (1e-3, -1e-3):  # the smallest steps away from it lead up as well
+        for other in (
+            Similarity(turn=found.turn, scale=found.scale + nudge, shift=found.shift),
+            Similarity(turn=found.turn, scale=found.scale, shift=found.shift + np.array([nudge, 0])),
+            Similarity(turn=found.turn @ [[np.cos(nudge), np.sin(nudge)], [-np.sin(nudge), np.cos(nudge)]],
+                       scale=found.scale, shift=found.shift),
+        ):  # fmt: skip
+            assert best < apart(other(SPOTS), GOALS)
+
+
+@pytest.mark.parametrize("mirror", [1.0, -1.0])
+def test_a_picture_that_was_turned_mirrored_scaled_and_shifted_is_brought_back(mirror: float) -> None:
+    turn = np.array([[0.6, 0.8], [-0.8 * mirror, 0.6 * mirror]])
+    moved = 2.5 * (SPOTS @ turn) + [3.0, -1.0]
+    assert np.allclose(similarity(moved, SPOTS)(moved), SPOTS)
+
+
+def test_points_on_one_spot_are_shifted_only() -> None:
+    spot = np.ones((4, 2))
+    assert np.allclose(similarity(spot, GOALS[:4])(spot), GOALS[:4].mean(axis=0))
+
+
+TEXTS = {"a": "where is the lake", "b": "who wrote the book", "c": "number topic lake", "q": "is the book there"}
+
+
+def test_after_a_new_layout_nothing_moves_when_points_arrive_and_doing_it_again_moves_nothing() -> None:
+    layout, other = Layout(shared := sheet()), Layout(shared)
+    before, shared_before = layout.places(TEXTS), shared.background("pca").copy()
+    layout.relayout(TEXTS, {"a", "b", "c"})
+    new = layout.places(TEXTS)
+    assert layout.own and new != before
+    assert {k: layout.places({**TEXTS, "d": "one more"})[k] for k in new} == new
+    background = layout.background.copy()
+    layout.relayout(TEXTS, {"a", "b", "c"})
+    assert np.allclose([layout.places(TEXTS)[k] for k in TEXTS], [new[k] for k in TEXTS])
+    assert np.allclose(layout.background, background)
+    assert (shared.background("pca") == shared_before).all()  # nobody else's picture changes
+    assert other.places(TEXTS) == before
+
+
+def test_a_new_layout_is_the_same_in_every_session_and_as_near_the_old_one_as_a_similarity_can_be() -> None:
+    layout, again = Layout(sheet()), Layout(sheet())
+    old = np.vstack([layout.background, [layout.places(TEXTS)[k] for k in "abc"]])
+    for each in (layout, again):
+        each.relayout(TEXTS, {"a", "b", "c"})
+    assert layout.places(TEXTS) == again.places(TEXTS)
+    new = np.vstack([layout.background, [layout.places(TEXTS)[k] for k in "abc"]])
+    assert np.allclose(similarity(new, old)(new), new, atol=1e-9)
+
+
+def test_without_keys_there_is_nothing_to_lay_out() -> None:
+    layout = Layout(sheet())
+    before = layout.places(TEXTS)
+    layout.relayout(TEXTS, ())
+    assert layout.places(TEXTS) == before and not layout.own
+
+
+def test_an_empty_copy_does_not_carry_a_layout_of_ones_own() -> None:
+    layout = Layout(sheet())
+    layout.relayout(TEXTS, TEXTS)
+    assert not layout.empty().own
+
+
+def test_references_are_read_one_by_one_and_whoever_comes_next_goes_on() -> None:
+    read: list[str] = []
+
+    def counted(text: str) -> npt.NDArray[np.float32]:
+        read.append(text)
+        return embed(text)
+
+    cold = Atlas(REFERENCES).cold_sheet(counted)
+    steps = cold.prepare_steps()
+    assert [next(steps).done for _ in range(3)] == [1, 2, 3]
+    steps.close()
+    assert [step.done for step in cold.prepare_steps()] == list(range(4, len(cold.references) + 1))
+    assert read == REFERENCES[::4]
+    assert list(cold.prepare_steps()) == []
+
+
+def test_a_new_layout_with_umap_keeps_its_places_too() -> None:
+    found = settled(Atlas(REFERENCES))
+    layout, again = Layout(found), Layout(found)
+    assert layout.method == "umap"
+    for each in (layout, again):
+        each.places(TEXTS)
+        each.relayout(TEXTS, {"a", "b", "c"})
+    new = layout.places(TEXTS)
+    assert again.places(TEXTS) == new
+    assert {k: layout.places({**TEXTS, "d": "one more"})[k] for k in new} == new
+    layout.relayout(TEXTS, {"a", "b", "c"})
+    assert np.allclose([layout.places(TEXTS)[k] for k in TEXTS], [new[k] for k in TEXTS], atol=1e-6)

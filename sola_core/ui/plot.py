@@ -10,7 +10,7 @@ import json
 import plotly.graph_objects as go
 from gradio.components.plot import PlotData
 
-CONFIG = {"displayModeBar": False, "displaylogo": False, "doubleClick": False}
+CONFIG = {"displayModeBar": False, "displaylogo": False, "doubleClick": False, "doubleClickDelay": 500}
 
 
 def shown(figure: go.Figure) -> PlotData:
