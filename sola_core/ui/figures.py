@@ -126,7 +126,7 @@ def first_token_figure(rows: Sequence[tuple[str, float]], colour: str) -> go.Fig
         hovertext=[f"{plain(name)}: {percent(chance)}" for name, chance in rows],
         hoverinfo="text",
     )
-    figure.update_xaxes(range=[0, 1.32], tickvals=[0, 0.5, 1], ticktext=["0 %", "50 %", "100 %"])
+    figure.update_xaxes(range=[0, 1.55], tickvals=[0, 0.5, 1], ticktext=["0 %", "50 %", "100 %"])
     figure.update_yaxes(
         tickvals=places, ticktext=[plain(name, 16) for name, _ in rows], automargin=True, showgrid=False,
         range=[-0.6, len(rows) - 0.4],
