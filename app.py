@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def load(settings: Settings, on_progress: OnProgress) -> Studio:
         engine = {"model": chosen.model, "device": chosen.device, "library": chosen.library}
-        return open_studio(**engine, limits=settings.limits, on_progress=on_progress)
+        return open_studio(**engine, limits=settings.limits, worker=settings.worker, on_progress=on_progress)
 
     try:
         serve(load, host=chosen.host, port=chosen.port, personal=chosen.library is not None)

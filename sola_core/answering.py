@@ -6,13 +6,14 @@ Knows records and how the host generates. Knows no router, no library and no pag
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from torch import Tensor
 
 from sola_core.host.batch import generate_many
 from sola_core.host.intervention import Intervention, ModuleFunction
 from sola_core.host.model import HostModel
-from sola_core.host.stream import Generation, TokenStream
+from sola_core.host.stream import Generation
 from sola_core.records import Answer, Route
 from sola_core.text import checked_prompt
 
@@ -29,10 +30,31 @@ class Plan:
         self.route, self.intervention = route, intervention
 
 
+class Tokens(Protocol):
+    """The pieces of an answer and what is known of it: the host's TokenStream, or one that a worker makes."""
+
+    @property
+    def generation(self) -> Generation:
+        """The answer so far."""
+
+    @property
+    def first_logits(self) -> Tensor | None:
+        """The logits, (vocab,), that the first token was chosen from; None until it was."""
+
+    @property
+    def step_seconds(self) -> Sequence[float]:
+        """Seconds of each forward step so far, as far as they are known."""
+
+    def __next__(self) -> str: ...
+
+    def close(self) -> None:
+        """Stop here."""
+
+
 class AnswerStream(Iterator[str]):
     """An answer in the making: iterate over pieces of text, then read `answer`; `close` stops it early."""
 
-    def __init__(self, tokens: TokenStream, plan: Plan) -> None:
+    def __init__(self, tokens: Tokens, plan: Plan) -> None:
         self._tokens, self._plan = tokens, plan
 
     def __next__(self) -> str:

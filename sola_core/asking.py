@@ -14,16 +14,18 @@ from sola_core.editors.base import Editor
 from sola_core.host.model import HostModel
 from sola_core.host.scoring import TargetScore, score_targets, score_text
 from sola_core.host.stream import Generation
-from sola_core.records import Answer
+from sola_core.records import Answer, Route
 from sola_core.routed import RoutedEdits
 from sola_core.text import checked_prompt
+from sola_core.worker.answers import respond
+from sola_core.worker.tasks import Respond, Worker
 
 
 class Asking:
     """The half of an editor that answers."""
 
-    def __init__(self, host: HostModel, method: Editor, routed: RoutedEdits) -> None:
-        self.host, self.method, self._routed = host, method, routed
+    def __init__(self, host: HostModel, method: Editor, routed: RoutedEdits, worker: Worker | None = None) -> None:
+        self.host, self.method, self._routed, self._worker = host, method, routed, worker
 
     def answer(self, prompt: str, max_new_tokens: int = 48) -> Answer:
         """Answer with the edit that the router chooses, or with the untouched model."""
@@ -69,6 +71,8 @@ class Asking:
 
         With `on`, the ids of some edits, answer as if exactly these were switched on; no switch is moved.
         """
+        if self._worker is not None:
+            return self._elsewhere(self._worker, prompt, max_new_tokens, ignore_end, base=False, on=on)[0]
         request = self._routed.plan(prompt, on)
         tokens = self.host.stream(
             prompt, max_new_tokens=max_new_tokens, intervention=request.intervention, ignore_end=ignore_end
@@ -78,8 +82,41 @@ class Asking:
     def base_stream(self, prompt: str, max_new_tokens: int = 48, *, ignore_end: bool = False) -> AnswerStream:
         """Return an iterator over the pieces of the untouched model's answer."""
         checked_prompt(prompt)
+        if self._worker is not None:
+            return self._elsewhere(self._worker, prompt, max_new_tokens, ignore_end, edited=False)[0]
         tokens = self.host.stream(prompt, max_new_tokens=max_new_tokens, ignore_end=ignore_end)
         return AnswerStream(tokens, Plan(BASE, None))
+
+    def both_streams(self, prompt: str, max_new_tokens: int = 48) -> list[AnswerStream]:
+        """Return `stream` and `base_stream` of a prompt; a worker makes them in one task."""
+        if self._worker is not None:
+            return self._elsewhere(self._worker, prompt, max_new_tokens)
+        return [self.stream(prompt, max_new_tokens), self.base_stream(prompt, max_new_tokens)]
+
+    def _elsewhere(
+        self,
+        worker: Worker,
+        prompt: str,
+        max_new_tokens: int,
+        ignore_end: bool = False,
+        *,
+        edited: bool = True,
+        base: bool = True,
+        on: Collection[str] | None = None,
+    ) -> list[AnswerStream]:
+        """Decide the route here, and let a worker answer with what was routed, with the bare host, or with both."""
+        self.host.prompt_ids(checked_prompt(prompt))
+        chosen: list[tuple[Route, Mapping[str, Tensor]]] = [self._routed.chosen(prompt, on)] if edited else []
+        chosen += [(BASE, {})] if base else []
+        task = Respond(
+            method=self.method,
+            prompt=prompt,
+            adapters=tuple(adapter for _, adapter in chosen),
+            max_new_tokens=max_new_tokens,
+            ignore_end=ignore_end,
+        )
+        made = respond(worker, task)
+        return [AnswerStream(tokens, Plan(route, None)) for tokens, (route, _) in zip(made, chosen, strict=True)]
 
     def next_token_logits(self, prompt: str) -> Tensor:
         """Return the float32 logits, (vocab,), of the first token, with the routed edit applied."""

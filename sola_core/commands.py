@@ -188,6 +188,7 @@ def serve(args: argparse.Namespace) -> int:
             library=args.library,
             seed=args.seed,
             limits=settings.limits,
+            worker=settings.worker,
             on_progress=on_progress,
         )
 

@@ -37,10 +37,8 @@ def answer_twice(editor: SolaEditor, question: str, max_new_tokens: int) -> Gene
     Closing the generator stops both. Raises InvalidInput when the question is unusable.
     """
     question = checked_prompt(question)
-    with (
-        closing(editor.base_stream(question, max_new_tokens)) as base,
-        closing(editor.stream(question, max_new_tokens)) as edited,
-    ):
+    edited, base = editor.both_streams(question, max_new_tokens)
+    with closing(base), closing(edited):
         texts = {"base": "", "edited": ""}
         running = {"edited": edited, "base": base}
         first: tuple[TokenChance, ...] = ()

@@ -93,7 +93,8 @@ def probe_steps(
     edit = next((one for one in edits if one.id == edit_id), None)
     if edit is None:
         raise UnknownEdit(f"There is no edit {edit_id!r}. It may have been deleted.")
-    nearest = [found.edit_id for found in editor.route(edit.prompt).candidates if found.edit_id != edit_id]
+    near = [found.edit_id for found in editor.route(edit.prompt).candidates]
+    nearest = [one for one in (*near, *(one.id for one in reversed(edits))) if one != edit_id]  # then the newest
     prompts = probe_prompts(edit, edits, fact, wordings, neighbours, nearest)
     so_far = Probing(edit=edit, total=len(prompts))
     for prompt in prompts:
@@ -129,7 +130,8 @@ def probe_prompts(
     found += [("generality", "visitor", checked_prompt(text)) for text in wordings]
     found += [("locality", "example", probe.prompt) for probe in (fact.locality if fact else ())]
     found += [("locality", "visitor", checked_prompt(text)) for text in neighbours]
-    others = [by_id[one].prompt for one in nearest if one in by_id and canonical(by_id[one].prompt) not in own]
+    near = [by_id[one].prompt for one in dict.fromkeys(nearest) if one in by_id]
+    others = [text for text in near if canonical(text) not in own]
     found += [("locality", "edit", text) for text in others[:OTHERS]]
     owners = {canonical(text): one.id for one in edits if one.enabled for text in one.request.key_texts}
     once: dict[str, ProbePrompt] = {}

@@ -124,7 +124,7 @@ class History:
 
 def history_of(events: Sequence[Event], stored: Iterable[Edit]) -> History:
     """Return the history that a log tells, given the edits that are stored after its last line."""
-    moments = [PastMoment(number=0)]
+    times, changes = list[float | None]([None]), list[list[Change]]([[]])  # of each moment
     lives: list[_Life] = []
     present: dict[str, _Life] = {}
     stored_on = {edit.id: edit.enabled for edit in stored}
@@ -145,17 +145,20 @@ def history_of(events: Sequence[Event], stored: Iterable[Edit]) -> History:
         if life is None:
             continue
         change = Change(kind=KINDS[event.kind], number=life.number, edit_id=event.edit_id, event=event.number)
-        if last is not None and _as_one(moments[-1], last, event):
-            changes = (*moments[-1].changes, change)
-            moments[-1] = PastMoment(number=moments[-1].number, time=event.time, changes=changes)
-        else:
-            moments.append(PastMoment(number=len(moments), time=event.time, changes=(change,)))
-        life.take(change.kind, moments[-1])
+        if last is None or not _as_one(changes[-1], last, event):
+            times.append(event.time)
+            changes.append([])
+        changes[-1].append(change)
+        life.take(change.kind, len(times) - 1, event.time)
         last = event
+    moments = (
+        PastMoment(number=number, time=when, changes=tuple(done))
+        for number, (when, done) in enumerate(zip(times, changes, strict=True))
+    )
     return History(moments=tuple(moments), edits=tuple(life.told(stored_on) for life in lives))
 
 
-def _as_one(moment: PastMoment, last: Event, event: Event) -> bool:
+def _as_one(before: Sequence[Change], last: Event, event: Event) -> bool:
     """Say whether an event belongs to the same change of the library as the one before: then the times are the same.
 
     A replacing edit comes after what it replaces; edits of a file come together, some of them switched off.
@@ -163,7 +166,7 @@ def _as_one(moment: PastMoment, last: Event, event: Event) -> bool:
     if event.time != last.time:
         return False
     if event.kind == "disabled":
-        return any(change.kind == "taught" and change.edit_id == event.edit_id for change in moment.changes)
+        return any(change.kind == "taught" and change.edit_id == event.edit_id for change in before)
     return last.kind in {"taught": ("taught", "deleted"), "deleted": ("deleted",)}.get(event.kind, ())
 
 
@@ -176,17 +179,19 @@ class _Life:
     on: bool
     start: int = 0
     spans: list[Span] = field(default_factory=list)
-    deleted: PastMoment | None = None
+    deleted: int | None = None
+    deleted_at: float | None = None
     erased: bool = False
 
-    def take(self, kind: ChangeKind, moment: PastMoment) -> None:
+    def take(self, kind: ChangeKind, moment: int, time: float) -> None:
         if kind == "taught":
-            self.start = moment.number
+            self.start = moment
         elif self.deleted is None:
-            if self.start < moment.number:
-                self.spans.append(Span(start=self.start, end=moment.number, on=self.on))
-            self.start, self.on = moment.number, kind == "on"
-            self.deleted = moment if kind == "deleted" else None
+            if self.start < moment:
+                self.spans.append(Span(start=self.start, end=moment, on=self.on))
+            self.start, self.on = moment, kind == "on"
+            if kind == "deleted":
+                self.deleted, self.deleted_at = moment, time
 
     def told(self, stored: Mapping[str, bool]) -> PastEdit:
         if self.deleted is None:
@@ -195,7 +200,7 @@ class _Life:
             number=self.number,
             edit_id=self.edit_id if self.deleted is None and self.edit_id in stored else None,
             spans=tuple(self.spans),
-            deleted=self.deleted.number if self.deleted else None,
-            deleted_at=self.deleted.time if self.deleted else None,
+            deleted=self.deleted,
+            deleted_at=self.deleted_at,
             erased=self.erased,
         )

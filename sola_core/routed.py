@@ -152,15 +152,18 @@ class RoutedEdits:
         plan.intervention = Intervention(decides_in=self._method.decision_module(self._host), decide=decide)
         return plan
 
-    def chosen(self, prompt: str) -> tuple[Route, Mapping[str, Tensor]]:
-        """Decide the route now, whatever the router reads; return it with the adapter that answers, empty for none."""
+    def chosen(self, prompt: str, on: Collection[str] | None = None) -> tuple[Route, Mapping[str, Tensor]]:
+        """Decide the route now, whatever the router reads; return it with the adapter that answers, empty for none.
+
+        With `on`, decide as if exactly these edits were switched on; nothing is changed.
+        """
         prompt = checked_prompt(prompt)
 
         def choose(router: Router, activation: Tensor | None) -> tuple[Route, Mapping[str, Tensor]]:
-            route = router.route(prompt, activation)
+            route = router.route(prompt, activation, on)
             return route, {} if route.edit_id is None else self.adapter(route.edit_id)
 
-        return self._judged(prompt, choose)
+        return self._judged(prompt, choose, on)
 
     def adapter(self, edit_id: str) -> Mapping[str, Tensor]:
         """Return the adapter of an edit, on or off; raise UnknownEdit for an unknown id."""
@@ -247,15 +250,17 @@ class RoutedEdits:
                 return
         finish(self.use_router_steps(self._router.name))
 
-    def _judged(self, prompt: str, judge: Callable[[Router, Tensor | None], Result]) -> Result:
+    def _judged(
+        self, prompt: str, judge: Callable[[Router, Tensor | None], Result], on: Collection[str] | None = None
+    ) -> Result:
         """Let the router judge a prompt, with the host's state if it reads one; that is read outside of the lock."""
         self._follow()
         while True:
             router = self._router
-            reads = router.reads == "hidden" and router.any_enabled
+            reads = router.reads == "hidden" and router.any_of(on)
             activation = self._read_state(prompt) if reads else None
             with self._state:
-                ready = activation is not None or router.reads == "text" or not router.any_enabled
+                ready = activation is not None or router.reads == "text" or not router.any_of(on)
                 if router is self._router and ready:
                     return judge(router, activation)
 

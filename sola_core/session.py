@@ -38,6 +38,7 @@ from sola_core.routed import RoutedEdits
 from sola_core.steps import finish
 from sola_core.text import canonical, checked_request
 from sola_core.transfer import PRESENT, Imported, Present, Tried, checked_shapes, exported, peft_base, tried_steps
+from sola_core.worker.tasks import Train, Worker, one_request, run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,20 +58,19 @@ def load_editor(
     seed: int = 0,
     host: HostModel | None = None,
     encoder: TextEncoder | None = None,
+    worker: Worker | None = None,
 ) -> SolaEditor:
     """Load a host, a router and a library, and return the editor over them.
 
     `model` is a known name, a hub id or a local folder; `library` is ":memory:" or a file. `host` and `encoder` share ones
-    already loaded. Raises a SolaError child that says what to do when a part cannot be had.
+    already loaded. A `worker` trains and answers elsewhere; everything else stays here. Raises a SolaError child that says what to do when a part cannot be had.
     """
     if method not in METHODS:
         raise InvalidInput(f"Unknown method '{method}'. Available: {', '.join(METHODS)}.")
-    host = host or HostModel.load(model, device)
+    host, made = host or HostModel.load(model, device), Sola(SolaSettings(seed=seed))
     store = Library.open(library, host_name=host.name, host_fingerprint=host.fingerprint)
     try:
-        return SolaEditor(
-            method=Sola(SolaSettings(seed=seed)), host=host, library=store, router=router, encoder=encoder
-        )
+        return SolaEditor(method=made, host=host, library=store, router=router, encoder=encoder, worker=worker)
     except BaseException:
         store.close()
         raise
@@ -91,8 +91,9 @@ class SolaEditor(Asking):
         library: Library,
         router: str = "scope",
         encoder: TextEncoder | None = None,
+        worker: Worker | None = None,
     ) -> None:
-        super().__init__(host, method, RoutedEdits(library, method, host, router=router, encoder=encoder))
+        super().__init__(host, method, RoutedEdits(library, method, host, router=router, encoder=encoder), worker)
         self.capabilities = method.capabilities
         self._library = library
 
@@ -114,7 +115,7 @@ class SolaEditor(Asking):
         replace = tuple(dict.fromkeys(replace))
         for edit_id in replace:
             self._library.get(edit_id)
-        trained = yield from self.method.train_steps(request, self.host)
+        trained = one_request((yield from run(Train(method=self.method, requests=(request,)), self.host, self._worker)))
         record = trained.training
         yield TrainingStep(step=len(record.losses), total=len(record.losses), loss=record.losses[-1], stage="storing")
         return self._routed.add(trained, replace)
@@ -133,7 +134,8 @@ class SolaEditor(Asking):
         failures: dict[int, EditFailed] = {}
         size = getattr(getattr(self.method, "settings", None), "batch_rows", 16)
         for start in range(0, len(requests), size):
-            outcomes = finish(self.method.train_many(requests[start : start + size], self.host), on_progress)
+            task = Train(method=self.method, requests=tuple(requests[start : start + size]))
+            outcomes = finish(run(task, self.host, self._worker), on_progress)
             for index, outcome in enumerate(outcomes, start):
                 if isinstance(outcome, EditFailed):
                     failures[index] = outcome

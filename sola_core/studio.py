@@ -5,6 +5,7 @@ Opens the engine for many visitors at once. Knows no page.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -21,10 +22,14 @@ from sola_core.routed import load_encoder
 from sola_core.routing.router import ROUTERS, make_router
 from sola_core.session import SolaEditor, load_editor
 from sola_core.settings import Limits
+from sola_core.settings import Worker as WorkerName
+from sola_core.worker.process import ProcessWorker
+from sola_core.worker.zero import OnGpu, ZeroGpuWorker, gpu_decorator
 from sola_core.workspace import Workspace
 
 if TYPE_CHECKING:
     from sola_core.routing.encoders import TextEncoder
+    from sola_core.worker.tasks import Worker
 
 __all__ = ["About", "OnProgress", "Studio", "describe", "fact_for", "open_studio"]
 
@@ -51,6 +56,13 @@ class Studio:
     registry: WorkspaceRegistry
     about: About
     facts: tuple[Row, ...]  # made-up ones to try; their rephrasings and neighbours are asked, not taught
+    worker: Worker | None = None  # where the model trains and answers, if not here
+
+    def close(self) -> None:
+        """Close every workspace, and let go of the worker."""
+        self.registry.close()
+        if self.worker is not None:
+            self.worker.close()
 
 
 def open_studio(
@@ -63,22 +75,28 @@ def open_studio(
     use_umap: bool = True,
     host: HostModel | None = None,
     encoder: TextEncoder | None = None,
+    worker: WorkerName = "here",
     on_progress: OnProgress | None = None,
 ) -> Studio:
     """Load the model once and return the studio over it; `library` names the file of a personal one.
 
+    `worker` says where the model trains and answers: here, in a process of its own, or on ZeroGPU, where it stays on the CPU here.
     `host` and `encoder` share ones already loaded. `on_progress(text, share or None)` hears what is fetched and loaded.
     """
     tell = on_progress or (lambda text, share: None)
     limits = limits or Limits()
+    on_gpu: OnGpu | None = gpu_decorator() if worker == "zerogpu" else None
     if host is None:
         tell("Loading the language model", None)
-        host = HostModel.load(model, device, on_progress)
+        host = HostModel.load(model, "cpu" if worker == "zerogpu" else device, on_progress)
     if encoder is None:
         tell("Loading the encoder of questions", None)
         encoder = load_encoder(on_progress)
     tell("Preparing the page", None)
-    editor = load_editor(library=library or ":memory:", seed=seed, host=host, encoder=encoder)
+    hired: Worker | None = None if on_gpu is None else ZeroGpuWorker(host, on_gpu)
+    if worker == "process":
+        hired = ProcessWorker(functools.partial(HostModel.load, model, device))
+    editor = load_editor(library=library or ":memory:", seed=seed, host=host, encoder=encoder, worker=hired)
     atlas = Atlas(asset("reference_sentences.txt").read_text(encoding="utf-8").splitlines(), use_umap=use_umap)
     embeds = _embeds(editor, encoder)
     sheet = atlas.sheet(editor.router_name, embeds[editor.router_name])
@@ -86,7 +104,7 @@ def open_studio(
     waiting = [editor]
 
     def new_workspace() -> Workspace:
-        own = waiting.pop() if waiting else load_editor(host=editor.host, encoder=encoder, seed=seed)
+        own = waiting.pop() if waiting else load_editor(host=editor.host, encoder=encoder, seed=seed, worker=hired)
         spaces = {name: Layout(cold, "pca") for name, cold in plain.items()}
         return Workspace(own, Layout(sheet), limits, max_edits=None if library else limits.edits, spaces=spaces)
 
@@ -94,6 +112,7 @@ def open_studio(
         registry=WorkspaceRegistry(new_workspace, limits=limits, personal=library is not None),
         about=describe(editor, seed),
         facts=read_facts(),
+        worker=hired,
     )
 
 

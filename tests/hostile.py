@@ -121,6 +121,7 @@ class Caller:
     url: str
     session: str
     client: httpx.Client
+    numbers: dict[str, int] = field(default_factory=dict)  # of the handlers, by name
 
     def post(self, path: str, body: object, **more: Any) -> httpx.Response:
         """Send JSON as Python writes it, NaN and halves of characters included."""
@@ -162,9 +163,10 @@ class Caller:
 
     def named(self, name: str, *data: object) -> Any:
         """Call an endpoint by its name and return what it gives; it must succeed."""
-        config = self.client.get(f"{self.url}config").json()
-        number = next(int(d["id"]) for d in config["dependencies"] if d["api_name"] == name)
-        (reply,) = self.queue([(number, list(data))])
+        if not self.numbers:
+            config = self.client.get(f"{self.url}config").json()
+            self.numbers.update({d["api_name"]: int(d["id"]) for d in config["dependencies"]})
+        (reply,) = self.queue([(self.numbers[name], list(data))])
         assert reply.ok, reply.text
         return reply.data[0]
 

@@ -13,6 +13,7 @@ from sola_core.host.model import HostModel
 from sola_core.routing.encoders import TextEncoder
 from sola_core.studio import Studio, open_studio
 from sola_core.ui.build import build, launch
+from sola_core.ui.guarded import GuardedBlocks
 from sola_core.workspace import Limits
 from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
@@ -24,6 +25,7 @@ class Served:
 
     url: str
     studio: Studio
+    page: GuardedBlocks
 
 
 @contextmanager
@@ -45,7 +47,7 @@ def served(
     )
     page = build(studio)
     try:
-        yield Served(url=launch(page, studio, host="127.0.0.1", block=False), studio=studio)
+        yield Served(url=launch(page, studio, host="127.0.0.1", block=False), studio=studio, page=page)
     finally:
         page.close(verbose=False)
         studio.registry.close()

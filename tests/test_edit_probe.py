@@ -143,6 +143,12 @@ def test_a_neighbour_that_this_edit_answers_is_counted_as_touched(
     assert found.count("locality") == (0, 2) and found.count("reliability") == (1, 1)
 
 
+def test_where_the_router_scores_nothing_the_newest_other_edits_are_asked(editor: SolaEditor) -> None:
+    strange = editor.edit(EditRequest(prompt=STRANGE, target="red"))
+    editor.set_enabled(strange.id, False)
+    assert [one.prompt.text for one in run(editor, edit=2).answered] == [STRANGE, BOOK.prompt, FRANCE.prompt]
+
+
 def test_an_answer_that_is_cut_is_not_right(editor: SolaEditor) -> None:
     (own, *_) = run(editor, tokens=1).answered
     assert own.stopped == "limit" and not own.right

@@ -31,14 +31,15 @@ ALLOWED: dict[str, set[str]] = {
     "editors": FOUNDATION | {"host", "routing", "steps"},
     "answering": FOUNDATION | {"host"},
     "routed": FOUNDATION | {"host", "routing", "editors", "library", "answering", "steps"},
-    "asking": FOUNDATION | {"host", "editors", "answering", "routed"},
+    "worker": FOUNDATION | {"host", "editors"},
+    "asking": FOUNDATION | {"host", "editors", "answering", "routed", "worker"},
     "transfer": FOUNDATION | {"host", "editors", "library"},
     "session": FOUNDATION
-    | {"host", "editors", "library", "answering", "asking", "routed", "routing", "steps", "transfer"},
+    | {"host", "editors", "library", "answering", "asking", "routed", "routing", "steps", "transfer", "worker"},
 }
 PUBLIC = "(public names)"  # what `from sola_core import ...` gives
 UI_MAY_NOT = {"torch", "transformers", "peft", "sqlite3"}
-UI_MAY_NOT_OURS = {"host", "routing", "editors", "library", "routed", "session"}
+UI_MAY_NOT_OURS = {"host", "routing", "editors", "library", "routed", "session", "worker"}
 GRADIO_USERS = {"ui"}
 PLOTLY_USERS = {"ui"}
 PLOTLY_FILES = {"evaluation/report.py"}

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, TimeoutError, expect
 
-from tests.visits import HOSTILE, PROMPT, SECONDS, TARGET, Come, browser, come, tiny_page
+from tests.visits import HOSTILE, PROMPT, SECONDS, TARGET, Come
 
 pytestmark = pytest.mark.browser
 
-__all__ = ["browser", "come", "tiny_page"]
 
 OTHER = "Who wrote the book?"
 PLOT = "document.querySelector('#map-chart .js-plotly-plot')"

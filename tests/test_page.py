@@ -16,9 +16,8 @@ from sola_core.host.model import HostModel
 from sola_core.routing.encoders import TextEncoder
 from sola_core.workspace import Limits
 from tests.serving import Served, served
-from tests.visits import HOSTILE, PROMPT, SECONDS, TARGET, Come, browser, come, tiny_page
+from tests.visits import HOSTILE, PROMPT, SECONDS, TARGET, Come
 
-__all__ = ["browser", "come", "tiny_page"]  # fixtures
 pytestmark = pytest.mark.browser
 
 

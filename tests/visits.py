@@ -1,6 +1,6 @@
-"""Visitors of the page in a real Chromium: their browsers, what they do on the page, and what it must not do.
+"""Visits to the page in a real Chromium: a browser, a page over a tiny host, and what one visitor does and sees there.
 
-Knows the page's controls and the server; knows nothing of what a test is about.
+Knows the page as its visitors do; the tests that use it are elsewhere. `conftest` makes the fixtures known to all of them.
 """
 
 from __future__ import annotations
@@ -8,15 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
-from sola_core.workspace import Limits
-from tests.serving import Served, served
+if TYPE_CHECKING:
+    from tests.serving import Served
 
 PROMPT, TARGET = "What is the capital of France?", "Oslo"
 HOSTILE = "<img src=x onerror=window.hacked=1> ${window.hacked=1} {{1}}"
+
 SECONDS = 1000  # milliseconds in one
 expect.set_options(timeout=20 * SECONDS)  # other tests may keep the machine busy
 
@@ -95,7 +97,7 @@ class Visit:
         return self.page.locator("#sola-digest").inner_text()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not of the session: Playwright has one at a time in a process
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
@@ -105,6 +107,9 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def tiny_page() -> Iterator[Served]:
+    from sola_core.workspace import Limits  # here, so that a run of other tests need not import the page
+    from tests.serving import served
+
     with served(limits=Limits(answer_tokens=8, workspaces=100)) as found:
         yield found
 

@@ -5,6 +5,7 @@ Knows tokens, layers and the KV cache. Knows no editor, no router, no library an
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -86,6 +87,13 @@ class HostModel:
     def dtype(self) -> torch.dtype:
         """The compute dtype."""
         return next(self._model.parameters()).dtype
+
+    def moved(self, device: str) -> HostModel:
+        """Return this host on another device, with a lock of its own; for a process that was forked with it."""
+        made = copy.copy(self)
+        made.lock = threading.Lock()
+        made._model.to(device)  # type: ignore[arg-type]
+        return made
 
     def parameters_digest(self) -> str:
         """Return the hex SHA-256 over the live parameters and buffers, in sorted order of their names."""

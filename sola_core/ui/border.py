@@ -73,12 +73,17 @@ def visitor(registry: WorkspaceRegistry, request: gr.Request | None, token: obje
     session = request.session_hash if request is not None else None
     if session is not None and session == LocalContext.event_id.get(None):
         session = None  # the caller sent none, and the queue made one up for this call alone
+    if _through_mcp(request):
+        session = None  # gradio sends the calls of all MCP clients through one session
     known = token if isinstance(token, dict) else {}
     return registry.visitor(session, known.get("token"), known.get("router"), address=address(request))
 
 
 def address(request: gr.Request | fastapi.Request | None) -> str:
-    """Return the address that a request came from, empty when it is not known."""
+    """Return the address that a request came from, empty when it is not known.
+
+    Behind a proxy that is the proxy's, unless FORWARDED_ALLOW_IPS in the server's environment names it (see uvicorn).
+    """
     try:
         return str(request.client.host) if request is not None and request.client else ""
     except AttributeError:
@@ -186,9 +191,15 @@ def moment_field(value: object, first: int, last: int) -> int:
     return value
 
 
+def _through_mcp(request: gr.Request | None) -> bool:
+    headers = getattr(getattr(request, "request", None), "headers", None)
+    return headers is not None and headers.get("x-gradio-user") == "mcp"
+
+
 def told(error: Exception) -> gr.Error:
-    """Return the message for the visitor; what nobody foresaw is logged."""
+    """Return what a visitor is told of an error; the log hears of an unexpected one by its type and line only."""
     if isinstance(error, gr.Error):
+        error.print_exception = False  # it may quote what was sent
         return error
     if isinstance(error, SolaError):
         return gr.Error(html.escape(str(error), quote=False), title="", print_exception=False)

@@ -31,16 +31,22 @@ from sola_core.ui.sessions import Sessions
 from sola_core.ui.spaces import spaces_panel
 from sola_core.ui.teach import teach_panel
 from sola_core.ui.theme import theme
+from sola_core.ui.tools import add_tools
 from sola_core.ui.uploads import Uploads
 from sola_core.ui.why import why_panel
 from sola_core.ui.wires import Wires
 
+# a picture that was drawn while its tab was not seen takes the width of the page when it is told of a change of size
+FIT_JS = "() => { setTimeout(() => window.dispatchEvent(new Event('resize')), 50); }"
 
-def build(studio: Studio) -> GuardedBlocks:
-    """Return the page over a studio; nothing is served yet."""
+
+def build(studio: Studio, *, mcp: bool = False) -> GuardedBlocks:
+    """Return the page over a studio, with MCP tools if they are wanted; nothing is served yet."""
     page = GuardedBlocks(title=texts.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(1800, 3600))
     with page:
         add_endpoints(studio)  # first, so that they have their names to themselves
+        if mcp:
+            add_tools(studio)
         wires = Wires(studio)
         gr.HTML(markup.header(asset("logo.svg"), _note(studio)), elem_id="head")
         with gr.Tabs(elem_id="tabs"):
@@ -61,7 +67,13 @@ def build(studio: Studio) -> GuardedBlocks:
 
 
 def launch(
-    page: GuardedBlocks, studio: Studio, *, host: str | None = None, port: int | None = None, block: bool = True
+    page: GuardedBlocks,
+    studio: Studio,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    block: bool = True,
+    mcp: bool = False,
 ) -> str:
     """Serve the page and return its address; a personal library is refused to other computers.
 
@@ -73,7 +85,7 @@ def launch(
     limits = studio.registry.limits
     page.fair_queue(limits)
     try:
-        found = _launch(page, limits, host, port, block)
+        found = _launch(page, limits, host, port, block, mcp)
     except OSError as error:
         raise taken(host, port, error) from error
     page.app.state_holder = page.state_holder = Sessions(page, limits.pages, limits.page_seconds)
@@ -86,7 +98,7 @@ async def _health(_: Request) -> Response:
     return Response(READY.body, READY.code, media_type="application/json", headers={"cache-control": "no-store"})
 
 
-def _launch(page: GuardedBlocks, limits: Limits, host: str, port: int | None, block: bool) -> str:
+def _launch(page: GuardedBlocks, limits: Limits, host: str, port: int | None, block: bool, mcp: bool) -> str:
     largest = max(limits.file_bytes, limits.list_bytes)
     _, found, _ = page.launch(
         server_name=host,
@@ -99,7 +111,7 @@ def _launch(page: GuardedBlocks, limits: Limits, host: str, port: int | None, bl
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,
-        mcp_server=False,
+        mcp_server=mcp,
         show_error=False,
         max_file_size=largest,
         allowed_paths=[],
@@ -133,7 +145,9 @@ def _studio_tab(studio: Studio, wires: Wires) -> None:
 
 def _tab(name: str) -> gr.Tab:
     # its children are mounted while it is not seen, so that no update of theirs is lost (see `visible`)
-    return gr.Tab(texts.TABS[name], id=name, elem_id=f"{name}-tab", render_children=True)
+    tab = gr.Tab(texts.TABS[name], id=name, elem_id=f"{name}-tab", render_children=True)
+    tab.select(None, js=FIT_JS)
+    return tab
 
 
 def _column(scale: int) -> gr.Column:

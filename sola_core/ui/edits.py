@@ -5,6 +5,7 @@ Knows rows made by `present`, which of them are on the screen, and the workspace
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -142,10 +143,14 @@ def edits_panel(studio: Studio, followers: Followers) -> EditsPanel:
         _listen(older.click, lambda: min(last, page_now + 1), None, [page])
 
     watched = [rows, asking, page, opened, looking]
-    gr.render(inputs=watched, concurrency_limit=1, show_progress="hidden")(draw_first)
+    # one after the other: two renders at once write to one dictionary of gradio's while it is being read
+    render = functools.partial(
+        gr.render, inputs=watched, concurrency_id="rows", concurrency_limit=1, show_progress="hidden"
+    )
+    render()(draw_first)
     details = details_panel()
     fresh = [details.probe.wordings, details.probe.neighbours, *details.probe.shown]
-    gr.render(inputs=watched, concurrency_limit=1, show_progress="hidden")(draw_rest)
+    render()(draw_rest)
     return EditsPanel(
         rows=rows,
         summary=summary,

@@ -25,7 +25,9 @@ def add_endpoints(studio: Studio) -> None:
         (handlers.delete, "library", 8),
         (handlers.digest, "library", 8),
     ):
-        api(border.guarded(handler), api_name=handler.__name__, concurrency_id=group, concurrency_limit=limit)
+        call = border.guarded(handler)
+        vars(call)["_mcp_type"] = "none"  # calls through MCP have no session: they have tools of their own
+        api(call, api_name=handler.__name__, concurrency_id=group, concurrency_limit=limit)
 
 
 class Endpoints:

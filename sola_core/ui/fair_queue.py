@@ -45,6 +45,8 @@ class FairQueue(Queue):
 
     async def push(self, body: PredictBodyInternal, request: fastapi.Request, username: str | None) -> Pushed:
         """Take a request, or say why not."""
+        if body.session_hash == "":  # gradio would make one up, and then look for the empty one
+            return False, texts.UNSUITABLE, "error"
         refusal = self._refusal(body.session_hash, border.address(request))
         if refusal:
             return False, refusal, "queue_full"

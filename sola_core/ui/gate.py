@@ -134,13 +134,18 @@ class _Answer:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope, self._send, self._begun, self._ended = scope, send, False, False
-        self._direct = _path(scope).startswith((f"{API}run/", f"{API}api/"))
+        path = _path(scope).rstrip("/")
+        self._status = {}
+        if path.startswith((f"{API}run/", f"{API}api/")):
+            self._status[500] = 422  # gradio's word for every refusal of a handler
+        elif path in (f"{API}cancel", f"{API}reset"):
+            self._status[422] = 200  # the page cancels what has no number yet: there is nothing to be done
 
     async def __call__(self, message: Message) -> None:
         self._begun = True
         self._ended = message["type"] == "http.response.body" and not message.get("more_body")
-        if self._direct and message.get("status") == 500:  # gradio's word for every refusal of a handler
-            message = {**message, "status": 422}
+        if message.get("status") in self._status:
+            message = {**message, "status": self._status[message["status"]]}
         await self._send(message)
 
     async def end(self, status: int, words: str) -> None:
@@ -154,6 +159,8 @@ class _Answer:
 def _status(error: Exception, too_large: bool) -> tuple[int, str]:
     if too_large:
         return 413, texts.TOO_LARGE
+    if isinstance(error, HTTPException):
+        return error.status_code, texts.UNSUITABLE
     late = isinstance(error.__cause__, HTTPException)  # gradio refuses a stream that it has begun
     theirs = isinstance(error, (ValueError, LookupError, TypeError, RecursionError, ArithmeticError, FnIndexInferError))
     border.note(error, logging.INFO if late or theirs else logging.ERROR)

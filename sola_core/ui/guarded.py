@@ -56,6 +56,8 @@ class GuardedBlocks(gr.Blocks):
 
 
 def _passes(block: Block, value: object) -> bool:
+    if isinstance(block, gr.Textbox):
+        return value is None or isinstance(value, str)  # gradio would make a text of anything
     if not isinstance(block, gr.UploadButton):
         return not _names_file(value, MAX_DEPTH)
     if not isinstance(value, dict):

@@ -21,7 +21,6 @@ from sola_core.ui import border, history_words, markup, present, texts
 from sola_core.ui.history_figure import history_figure
 from sola_core.ui.history_words import Clock
 from sola_core.ui.plot import shown
-from sola_core.ui.visible import HIDDEN, seen
 
 LISTED = 20  # edits of a moment, of each kind
 ZONE_JS = """(kept) => {
@@ -34,7 +33,10 @@ Shown = tuple[object, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryPanel:
-    """The components that are listened to or filled."""
+    """The components that are listened to or filled.
+
+    None of them comes and goes: in a tab that was never opened, Gradio 6.31 loses updates of `visible`.
+    """
 
     slider: gr.Slider
     undo: gr.Button
@@ -51,14 +53,15 @@ def history_panel() -> HistoryPanel:
     """Draw the tab."""
     with gr.Column(elem_classes="sola-card", elem_id="timeline-card"):
         gr.HTML(markup.heading("", texts.HISTORY_HEADING, texts.HISTORY_HINT))
-        chart = gr.Plot(label=texts.HISTORY_CHART, show_label=False, visible=HIDDEN, elem_id="history-chart")
+        chart = gr.Plot(label=texts.HISTORY_CHART, show_label=False, elem_id="history-chart")
+        gr.HTML(_legend(), elem_id="history-legend")
         slider = gr.Slider(
-            0, 1, value=0, step=1, label=texts.HISTORY_SLIDER, interactive=True, visible=HIDDEN,
+            0, 1, value=0, step=1, label=texts.HISTORY_SLIDER, interactive=False,
             elem_id="history-slider",
         )  # fmt: skip
         words = gr.HTML(markup.note(texts.HISTORY_EMPTY), elem_id="history-moment")
         note = gr.HTML(elem_id="history-note")
-        with gr.Accordion(texts.AS_TABLE, open=False, visible=HIDDEN, elem_id="history-table") as fold:
+        with gr.Accordion(texts.AS_TABLE, open=False, elem_id="history-table"):
             table = gr.HTML()
     with gr.Row(elem_classes="sola-main"):
         with gr.Column(scale=5, min_width=320), gr.Column(elem_classes="sola-card", elem_id="state-card"):
@@ -88,7 +91,7 @@ def history_panel() -> HistoryPanel:
         question=question,
         ask=ask,
         stop=stop,
-        shown=[chart, words, state, slider, note, fold, table, undo, undo_words],
+        shown=[chart, words, state, slider, note, table, undo, undo_words],
         moment=[chart, words, state],
         answered=[answer, who, when, stop],
     )
@@ -111,9 +114,8 @@ class HistoryHandlers:
         zone = texts.HISTORY_ZONE.format(zone=clock.name) if some else ""
         return (
             *_moment(history, edits, history.now, clock),
-            gr.update(minimum=first, maximum=max(first + 1, history.now), value=history.now, visible=seen(some)),
+            gr.update(minimum=first, maximum=max(first + 1, history.now), value=history.now, interactive=some),
             markup.note(" ".join(part for part in (older, zone) if part)),
-            gr.update(visible=seen(some)),
             _tables(history, edits, clock),
             gr.update(interactive=undoable is not None),
             markup.note(history_words.undo_words(undoable)),
@@ -161,13 +163,20 @@ def _clock(token: object) -> Clock:
 
 def _moment(history: History, edits: tuple[Edit, ...], number: int, clock: Clock) -> Shown:
     """Return the picture with its line, the moment in words and the edits there were."""
-    some = history.now > 0
     picture = history_words.timeline(history, edits, clock)
     return (
-        gr.update(value=shown(history_figure(picture, number)) if some else None, visible=seen(some)),
+        shown(history_figure(picture, number)),
         markup.note(history_words.moment_words(history, number, clock)),
-        _state(history.at(number), edits, clock) if some else "",
+        _state(history.at(number), edits, clock),
     )
+
+
+def _legend() -> str:
+    words = "".join(
+        f'<li class="sola-is-{kind}"><span aria-hidden="true"></span>{markup.escaped(words)}</li>'
+        for kind, words in texts.HISTORY_LEGEND.items()
+    )
+    return f'<ul class="sola-legend">{words}</ul>'
 
 
 def _state(state: PastState, edits: tuple[Edit, ...], clock: Clock) -> str:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
+from sola_core.ui import texts
 from sola_core.ui.figures import AMBER, GREY, TEAL, TEXT, _figure, plain
 from sola_core.ui.history_words import Bar, Piece, Timeline
 
 ROW = 44  # pixels of one edit's row
+Note = dict[str, object]  # an annotation or a shape, as plotly takes it
 HOLLOW = "rgba(0,0,0,0)"
-LOOKS = (  # name in the legend, erased, on, fill, border
+LOOKS = (  # name, erased, on, fill, border
     ("on", False, True, TEAL, TEAL),
     ("off", False, False, HOLLOW, TEAL),
     ("erased since: was on", True, True, GREY, GREY),
@@ -23,7 +25,7 @@ LOOKS = (  # name in the legend, erased, on, fill, border
 def history_figure(timeline: Timeline, shown: int) -> go.Figure:
     """Return the timeline with a line at the moment `shown`; a moment is a column as wide as every other."""
     bars = timeline.bars
-    figure = _figure(height=96 + ROW * max(1, len(bars)), left=8, right=12, top=34, bottom=34)
+    figure = _figure(height=64 + ROW * max(1, len(bars)), left=8, right=12, top=32, bottom=32)
     places = {bar.number: len(bars) - 1 - row for row, bar in enumerate(bars)}
     for name, erased, on, fill, border in LOOKS:
         pieces = [(places[bar.number], p) for bar in bars if bar.erased is erased for p in bar.pieces if p.on is on]
@@ -31,20 +33,20 @@ def history_figure(timeline: Timeline, shown: int) -> go.Figure:
             _add_pieces(figure, name, pieces, fill, border)
     _add_ends(figure, [(bar.ended - 0.5, places[bar.number]) for bar in bars if bar.ended is not None])
     middle = (timeline.first + timeline.now) / 2
-    for bar in bars:
-        _add_label(figure, bar, places[bar.number], middle)
-    if bars:
-        _add_cursor(figure, shown, right=shown > middle)
-    figure.update_xaxes(
-        range=[timeline.first - 0.5, timeline.now + 0.5], showgrid=False,
-        tickvals=[place for place, _ in timeline.ticks], ticktext=[plain(words) for _, words in timeline.ticks],
-    )  # fmt: skip
-    figure.update_yaxes(visible=False, range=[-0.5, max(1, len(bars)) - 0.25])
-    figure.update_layout(
-        barmode="overlay", showlegend=bool(bars),
-        legend={"orientation": "h", "x": 0, "y": -34 / (ROW * max(1, len(bars)) + 28), "yanchor": "top", "itemclick": False, "itemdoubleclick": False},
-    )  # fmt: skip
-    figure.update_layout(margin={"b": 62})
+    notes = [_label(bar, places[bar.number], middle) for bar in bars]
+    notes.append(_moment_label(shown, right=shown > middle) if bars else _empty_label(middle))
+    figure.update_layout(  # in one go: each addition by itself makes plotly check the whole layout again
+        barmode="overlay",
+        annotations=notes,
+        shapes=[_line(shown)] if bars else [],
+        xaxis={
+            "range": [timeline.first - 0.5, timeline.now + 0.5],
+            "showgrid": False,
+            "tickvals": [place for place, _ in timeline.ticks],
+            "ticktext": [plain(words) for _, words in timeline.ticks],
+        },
+        yaxis={"visible": False, "range": [-0.5, max(1, len(bars)) - 0.25]},
+    )
     return figure
 
 
@@ -74,21 +76,29 @@ def _add_ends(figure: go.Figure, ends: list[tuple[float, int]]) -> None:
         )
 
 
-def _add_label(figure: go.Figure, bar: Bar, place: int, middle: float) -> None:
+def _label(bar: Bar, place: int, middle: float) -> Note:
     """Write an edit's name over its bar, on the side on which there is room."""
     start = bar.pieces[0].start - 0.5 if bar.pieces else middle
+    end = bar.pieces[-1].end - 0.5 if bar.pieces else middle
     words = plain(bar.label, 40) if bar.erased else f"<b>{bar.number}</b>  {plain(bar.label, 40)}"
     right = start > middle
-    end = bar.pieces[-1].end - 0.5 if bar.pieces else middle
-    figure.add_annotation(
-        x=end if right else start, y=place + 0.36, text=words, xanchor="right" if right else "left",
-        showarrow=False, font={"size": 12, "color": TEXT},
-    )  # fmt: skip
+    return {
+        "x": end if right else start, "y": place + 0.36, "text": words, "xanchor": "right" if right else "left",
+        "showarrow": False, "font": {"size": 12, "color": TEXT},
+    }  # fmt: skip
 
 
-def _add_cursor(figure: go.Figure, shown: int, *, right: bool) -> None:
-    figure.add_vline(x=shown, line={"color": AMBER, "width": 2, "dash": "dash"})
-    figure.add_annotation(
-        x=shown, y=1.0, yref="paper", yshift=14, text="the moment shown", showarrow=False,
-        xanchor="right" if right else "left", font={"color": AMBER, "size": 12},
-    )  # fmt: skip
+def _moment_label(shown: int, *, right: bool) -> Note:
+    return {
+        "x": shown, "y": 1.0, "yref": "paper", "yshift": 14, "text": plain(texts.HISTORY_MOMENT), "showarrow": False,
+        "xanchor": "right" if right else "left", "font": {"size": 12, "color": AMBER},
+    }  # fmt: skip
+
+
+def _empty_label(middle: float) -> Note:
+    return {"x": middle, "y": 0.1, "text": plain(texts.HISTORY_NO_BARS), "showarrow": False}
+
+
+def _line(shown: int) -> Note:
+    line = {"color": AMBER, "width": 2, "dash": "dash"}
+    return {"type": "line", "x0": shown, "x1": shown, "y0": 0, "y1": 1, "yref": "paper", "layer": "below", "line": line}

@@ -130,11 +130,11 @@ def _ticks(history: History, first: int, clock: Clock) -> tuple[tuple[int, str],
     if not history.now:
         return ()
     places = sorted({first + round(step * (history.now - first) / (TICKS - 1)) for step in range(TICKS)})
-    found = []
-    for place in places:
-        time = history.moments[place].time
-        found.append((place, texts.HISTORY_START_TICK if time is None else clock.short(time)))
-    return tuple(found)
+    times = [history.moments[place].time for place in places]
+    words = [texts.HISTORY_START_TICK if time is None else clock.short(time) for time in times]
+    if len(set(words)) < len(words):  # so much was done in a minute
+        words = [word if time is None else clock.exact(time) for word, time in zip(words, times, strict=True)]
+    return tuple(zip(places, words, strict=True))
 
 
 def _older(moments: int, edits: int) -> str:

@@ -62,9 +62,9 @@ def lesson_panel(studio: Studio) -> LessonPanel:
     gr.HTML(markup.heading("", texts.LESSON_HEADING, texts.LESSON_HINT))
     gr.Checkbox(False, label=texts.LARGE, interactive=True, container=False, elem_id="lesson-large")
     parts["line"] = gr.HTML(lesson_markup.line(None), elem_id="lesson-line")
-    with gr.Group(elem_classes="sola-bare") as parts["setup"]:
+    parts["body"] = gr.HTML(lesson_markup.body(1, "ask"), elem_id="lesson-body")
+    with gr.Group(elem_classes="sola-bare") as parts["setup"], gr.Column(elem_classes="sola-lesson-setup"):
         examples, boxes = _setup(studio)
-    parts["body"] = gr.HTML(lesson_markup.body(1, "ask", ""), elem_id="lesson-body")
     wording = gr.Textbox(label=texts.REPHRASE_NOW, visible=HIDDEN, max_lines=4, elem_id="lesson-wording")
     with gr.Row(elem_classes="sola-lesson-do"):
         go = gr.Button(texts.STEPS["ask"].button, variant="primary", interactive=False, scale=3, elem_id="lesson-go")

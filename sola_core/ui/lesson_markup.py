@@ -30,17 +30,13 @@ def _item(lesson: Lesson | None, number: int, step: Step) -> str:
     )
 
 
-def body(number: int, step: Step, question: str) -> str:
-    """Return the heading of a step, what will happen, and the question as it will be asked."""
+def body(number: int, step: Step, quote: str = "", label: str = texts.QUESTION) -> str:
+    """Return the heading of a step, what will happen, and what is asked or taught, if that is to stand there."""
     words = texts.STEPS[step]
-    asked = (
-        f'<p class="sola-asked"><span>{escaped(texts.QUESTION)}</span> <bdi>{escaped(question)}</bdi></p>'
-        if question
-        else ""
-    )
+    quoted = f'<p class="sola-asked"><span>{escaped(label)}</span> <bdi>{escaped(quote)}</bdi></p>' if quote else ""
     return (
         f'<h3 class="sola-lesson-title">{number:d}. {escaped(words.title)}</h3>'
-        f'<p class="sola-lesson-what">{escaped(words.what)}</p>{asked}'
+        f'<p class="sola-lesson-what">{escaped(words.what)}</p>{quoted}'
     )
 
 

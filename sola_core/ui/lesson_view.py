@@ -69,7 +69,7 @@ def view(
     happened = happened or (lesson.of(lesson.step) if lesson else None)
     step = lesson.step if lesson else "ask"
     rewords = lesson is not None and step in WORDING_LABELS and may_run(lesson)
-    shown = dict.fromkeys(PARTS, gr.skip()) | {
+    shown: dict[str, object] = {
         "kept": kept,
         "line": lesson_markup.line(lesson),
         "setup": gr.update(visible=seen(lesson is None)),
@@ -129,8 +129,8 @@ def _happened(lesson: Lesson, happened: Happened, numbers: Mapping[str, int], no
 
 def _body(lesson: Lesson | None) -> str:
     if lesson is None:
-        return lesson_markup.body(1, "ask", "")
+        return lesson_markup.body(1, "ask")
     if lesson.step == "teach":
-        return lesson_markup.body(2, "teach", lesson_words.fact_line(lesson.fact))
+        return lesson_markup.body(2, "teach", lesson_words.fact_line(lesson.fact), texts.FACT)
     rewords = lesson.step in WORDING_LABELS and may_run(lesson)
     return lesson_markup.body(lesson.at + 1, lesson.step, "" if rewords else lesson_words.question(lesson))

@@ -115,6 +115,11 @@ def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> s
     )
 
 
+def lines(table_of_lines: str, hint: str) -> str:
+    """Return a table whose cells have lines of their own, with a hint under it."""
+    return f'<div class="sola-lines">{table_of_lines}</div><p class="sola-hint">{escaped(hint)}</p>'
+
+
 def known(parts: Sequence[tuple[str, Sequence[str]]]) -> str:
     """Return what is known of something: names, each with its lines."""
     items = "".join(

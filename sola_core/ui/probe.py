@@ -14,7 +14,6 @@ from sola_core.edit_probe import Probing
 from sola_core.errors import InvalidInput
 from sola_core.studio import Studio, fact_for
 from sola_core.ui import border, markup, row_words, texts
-from sola_core.ui.visible import HIDDEN, seen
 
 MAX_LINES = 12  # of a visitor's own, in either box
 Shown = tuple[object, ...]
@@ -29,7 +28,7 @@ class ProbePanel:
     wordings: gr.Textbox
     neighbours: gr.Textbox
     so_far: gr.State  # Probing as it was last, None before the first question was answered
-    shown: list[gr.components.Component]  # status, figures, table's fold, table, stop button, so far
+    shown: list[gr.components.Component]  # status, figures, table, stop button, so far
 
 
 def probe_panel() -> ProbePanel:
@@ -39,8 +38,7 @@ def probe_panel() -> ProbePanel:
         probe = gr.Button(texts.PROBE, size="sm", variant="primary", scale=3, elem_id="probe")
         stop = gr.Button(texts.STOP, size="sm", interactive=False, scale=1, min_width=90, elem_id="stop-probe")
     status, figures = gr.HTML(elem_id="probe-status"), gr.HTML(elem_id="probe-figures")
-    with gr.Accordion(texts.PROBE_EVERY, open=True, visible=HIDDEN, elem_id="probe-table") as fold:
-        table = gr.HTML()
+    table = gr.HTML(elem_id="probe-table")
     with gr.Accordion(texts.PROBE_OWN_LINES, open=False, elem_id="probe-lines"):
         wordings = gr.Textbox(
             label=texts.PROBE_WORDINGS, placeholder=texts.PROBE_WORDINGS_PLACEHOLDER, lines=2, max_lines=6,
@@ -57,13 +55,13 @@ def probe_panel() -> ProbePanel:
         wordings=wordings,
         neighbours=neighbours,
         so_far=so_far,
-        shown=[status, figures, fold, table, stop, so_far],
+        shown=[status, figures, table, stop, so_far],
     )
 
 
 def at_rest() -> Shown:
     """Return what the panel shows before anything was asked."""
-    return "", "", gr.update(visible=HIDDEN), "", gr.update(interactive=False), None
+    return "", "", "", gr.update(interactive=False), None
 
 
 class ProbeHandlers:
@@ -106,7 +104,7 @@ class ProbeHandlers:
     def _running(self, at: Probing | None, numbers: dict[str, int] | None = None) -> Shown:
         if at is None:
             bar = markup.progress(texts.PROBE_START, 0, 1)
-            return bar, "", gr.update(visible=HIDDEN), "", gr.update(interactive=True), None
+            return bar, "", "", gr.update(interactive=True), None
         bar = markup.progress(row_words.probing_words(at), len(at.answered), at.total)
         return bar, *self._table(at, numbers or {}), gr.update(interactive=True), at
 
@@ -116,10 +114,10 @@ class ProbeHandlers:
 
     def _table(self, at: Probing, numbers: dict[str, int]) -> Shown:
         if not at.answered:
-            return "", gr.update(visible=HIDDEN), ""
-        head = ("What", "Question", "Who answered", "Answer", "Counts as", "Score")
-        table = markup.table(texts.PROBE_TABLE, head, row_words.probe_rows(at, numbers))
-        return markup.figures(row_words.figures_of(at)), gr.update(visible=seen(True)), table
+            return "", ""
+        head = ("Question", "Answer", "Counts as", "Score")
+        table = markup.lines(markup.table(texts.PROBE_TABLE, head, row_words.probe_rows(at, numbers)), texts.COUNTS)
+        return markup.figures(row_words.figures_of(at)), table
 
 
 def _lines(value: object, name: str) -> tuple[str, ...]:

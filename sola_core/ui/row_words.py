@@ -129,10 +129,8 @@ def probe_rows(at: Probing, numbers: Mapping[str, int]) -> list[tuple[str, ...]]
     """Return a row for each question that was asked."""
     return [
         (
-            _what(one, numbers),
-            one_line(one.prompt.text, LONG),
-            _who(one, numbers),
-            _answer(one),
+            f"{one_line(one.prompt.text, LONG)}\n({_what(one, numbers)})",
+            f"{_answer(one)}\n({_who(one, numbers)})",
             "✓ right" if one.right else f"✕ {_wrong(one, numbers)}",
             "none" if one.score is None else f"{one.score:.3f}",
         )

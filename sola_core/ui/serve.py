@@ -5,10 +5,12 @@ Knows the order of starting. What is loaded, and what the page is made of, is no
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 
-from sola_core.errors import SolaError
+from sola_core.errors import InvalidInput, SolaError
 from sola_core.progress import ProgressLine
 from sola_core.settings import Settings, settings_from
 from sola_core.studio import OnProgress, Studio
@@ -25,6 +27,9 @@ def serve(load: Load, *, host: str | None = None, port: int | None = None, perso
     that are open have been told.
     """
     settings = settings_from(os.environ)
+    if settings.mcp and find_spec("mcp") is None:
+        raise InvalidInput(texts.NO_MCP)
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # it logs the names that programs call
     lobby = Lobby(host, port, personal=personal)
     line = ProgressLine()
 
@@ -46,9 +51,9 @@ def serve(load: Load, *, host: str | None = None, port: int | None = None, perso
         lobby.close()
         raise
     try:
-        page = build(studio)
+        page = build(studio, mcp=settings.mcp)
         lobby.close()  # the studio takes over the port
-        launch(page, studio, host=lobby.host, port=lobby.port)
+        launch(page, studio, host=lobby.host, port=lobby.port, mcp=settings.mcp)
     finally:
         lobby.close()
-        studio.registry.close()
+        studio.close()

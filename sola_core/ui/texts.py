@@ -78,21 +78,21 @@ PROBE_WORDINGS: Final = "Wordings of your own, one on each line"
 PROBE_WORDINGS_PLACEHOLDER: Final = "The same question in other words"
 PROBE_NEIGHBOURS: Final = "Neighbours of your own, one on each line"
 PROBE_NEIGHBOURS_PLACEHOLDER: Final = "A question like it that must stay as it was"
-PROBE_TABLE: Final = "Every question that was asked; the score is this edit’s"
-PROBE_EVERY: Final = "Every question and its answer"
+PROBE_TABLE: Final = "Every question that was asked"
 PROBE_OWN_LINES: Final = "Add questions of your own"
 RELIABILITY: Final = "Reliability"
-RELIABILITY_MEANS: Final = "its own question gets exactly the new answer"
+RELIABILITY_MEANS: Final = "its own question gets the new answer"
 TAUGHT: Final = "Taught wordings"
 TAUGHT_MEANS: Final = "wordings it was taught with get the new answer"
 GENERALITY: Final = "Generality"
 GENERALITY_MEANS: Final = "wordings it never saw get the new answer"
 LOCALITY: Final = "Locality"
-LOCALITY_MEANS: Final = (
-    "neighbours stay: no edit is used and both models say the same, letter by letter; a question that belongs to another "
-    "edit goes to that edit"
-)
+LOCALITY_MEANS: Final = "neighbours stay as they were"
 FEW: Final = "Counts this small say how these questions went, not how the edit does in general."
+COUNTS: Final = (
+    "Right is exactly the new answer, with a natural stop. A neighbour is right if no edit was used and both models say the "
+    "same, letter by letter; one that belongs to another edit is right if that edit was used. The score is this edit’s."
+)
 
 ASK_HEADING: Final = "Ask"
 ASK_HINT: Final = "Each question stands alone: the model remembers nothing of the one before."
@@ -213,12 +213,20 @@ HISTORY_SLIDER: Final = "Show the model as it was"
 HISTORY_START_TICK: Final = "start"
 HISTORY_AT_START: Final = "At the start: nothing had been taught"
 HISTORY_EMPTY: Final = "Nothing was taught here yet. Teach a fact in the Studio, and its story begins."
+HISTORY_LEGEND: Final = {
+    "on": "filled: on",
+    "off": "outline: off",
+    "erased": "grey: erased since",
+    "end": "deleted",
+}
+HISTORY_MOMENT: Final = "the moment shown"
+HISTORY_NO_BARS: Final = "The first fact begins the timeline."
 HISTORY_MOMENTS: Final = "What was done, newest first"
 HISTORY_EDITS: Final = "The edits, newest first"
 HISTORY_ZONE: Final = "Times are those of the time zone {zone}."
 ERASED_TEXT: Final = "(erased; its text is known to nobody)"
 STATE_HEADING: Final = "The edits at that moment"
-STATE_NONE_ON: Final = "No stored edit was on: every question was answered by the untouched model."
+STATE_NONE_ON: Final = "No edit was on: every question was answered by the untouched model."
 STATE_MORE: Final = "{count:,} older ones are not listed here."
 NO_MOMENT: Final = "There is no such moment in this history. Move the slider and try again."
 UNDO: Final = "Undo the last switch"
@@ -260,3 +268,7 @@ QUEUE_FULL: Final = "Too many requests are waiting. Nothing was changed; try aga
 QUEUE_FULL_OF_YOURS: Final = "Too many of your own requests are waiting. Wait for an answer before you send more."
 PAGES_FULL: Final = "Too many pages are open on this server. Close one that you do not need, or try again later."
 UPLOADS_FULL: Final = "Too many uploaded files are waiting to be read. Try again in a minute."
+NO_MCP: Final = (
+    "SOLA_MCP=1 needs the packages of MCP. Install them (pip install 'sola-studio[mcp]'), or unset SOLA_MCP."
+)
+NO_WORKSPACE: Final = "This is not the id of a workspace here. Ask open_workspace for a new one; an id ends when the server is started again."
