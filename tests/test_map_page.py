@@ -118,7 +118,7 @@ def test_a_new_layout_what_edits_would_answer_and_the_three_spaces_can_be_asked_
         for name in ("hidden", "sentence", "scope"):
             expect(found.page.locator(f"#space-{name} .main-svg").first).to_be_visible(timeout=90 * SECONDS)
         width = found.page.viewport_size["width"]  # type: ignore[index]
-        assert found.page.evaluate("document.documentElement.scrollWidth") <= width
+        found.page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
     expect(page.locator("#space-hidden-note")).to_contain_text("Cosine between two different facts")
     tops = [page.locator(f"#space-{name}").bounding_box()["y"] for name in ("hidden", "sentence", "scope")]  # type: ignore[index]
     assert len(set(tops)) == 1  # side by side
