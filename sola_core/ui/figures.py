@@ -151,7 +151,7 @@ def map_figure(picture: MapPicture, *, height: int = 460, legend: bool = True) -
     )
     _add_lines(figure, [(line.start, line.end) for line in picture.lines], VIOLET, "dot", 2.0)
     _add_lines(figure, [(reach.start, reach.end) for reach in picture.reach if reach.end], AMBER, "solid", 1.2)
-    size, letters = _sizes(len(picture.points))
+    size, letters = _sizes(len(picture.points)) if legend else (12, 8)  # a small map has small signs
     for name, kind, marker in (
         ("edit, on", "on", {"symbol": "circle", "size": size, "color": DEEP, "line": {"color": "white", "width": 1.5}}),
         ("edit, off", "off", {"symbol": "circle-open", "size": size, "color": GREY, "line": {"width": 2}}),
