@@ -13,7 +13,9 @@ from sola_core.routed import load_encoder
 from sola_core.routing.encoders import TextEncoder
 from tests.chromium import MISSING, find_chromium
 from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport
-from tests.visits import browser, come, tiny_page
+
+pytest.register_assert_rewrite("tests.visits")  # so that a failure of its fixtures says what was wrong
+from tests.visits import browser, come, tiny_page  # noqa: E402
 
 __all__ = ["browser", "come", "pytest_make_collect_report", "pytest_runtest_makereport", "tiny_page"]
 
