@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 import pytest
@@ -132,8 +132,8 @@ def test_a_neighbour_that_this_edit_answers_is_counted_as_touched(
     edit = editor.edits[0]
     plan, forced = editor._routed.plan, editor._routed.intervention(edit.id)
 
-    def everything(prompt: str) -> object:
-        made = plan(prompt)
+    def everything(prompt: str, on: Collection[str] | None = None) -> object:
+        made = plan(prompt, on)
         made.route = replace(made.route, kind="edit", edit_ids=(edit.id,))
         made.intervention = forced
         return made

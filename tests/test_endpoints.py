@@ -155,7 +155,9 @@ def join(url: str, fn_index: int, data: list[object]) -> dict[str, object]:
     """Call a queued handler by its number, as any program can, and return how it ended."""
     session = secrets.token_hex(8)
     body = {"data": data, "fn_index": fn_index, "session_hash": session}
-    assert post(f"{url}gradio_api/queue/join", body)[0] == 200
+    status, said = post(f"{url}gradio_api/queue/join", body)
+    if status != 200:
+        return {"success": False, "said": said}
     with urllib.request.urlopen(f"{url}gradio_api/queue/data?session_hash={session}", timeout=60) as events:
         for line in events:
             message = json.loads(line.removeprefix(b"data: ")) if line.startswith(b"data: ") else {}

@@ -34,7 +34,7 @@ APP = """
 import sys
 import sola_core.studio
 from tests.tiny_encoder import tiny_encoder
-sola_core.studio.load_encoder = tiny_encoder
+sola_core.studio.load_encoder = lambda on_progress: tiny_encoder()
 import app
 sys.exit(app.main(sys.argv[1:]))
 """

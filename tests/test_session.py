@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -162,9 +162,9 @@ def test_the_route_is_decided_once_however_long_the_answer(
     decided: list[str] = []
     real = editor._routed._router.route
 
-    def count(prompt: str, activation: torch.Tensor | None = None) -> object:
+    def count(prompt: str, activation: torch.Tensor | None = None, on: Collection[str] | None = None) -> object:
         decided.append(prompt)
-        return real(prompt, activation)
+        return real(prompt, activation, on)
 
     monkeypatch.setattr(editor._routed._router, "route", count)
     list(editor.stream(FRANCE.prompt, 12, ignore_end=True))

@@ -31,7 +31,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
 def test_every_limit_is_read_from_its_variable() -> None:
     for one in dataclasses.fields(Limits):
         low = one.metadata["low"]
-        read = settings_from({variable(one.name): str(int(low))}).limits
+        read = settings_from({variable(one.name): str(low)}).limits
         assert getattr(read, one.name) == low and type(getattr(read, one.name)) is type(one.default)
         assert dataclasses.replace(read, **{one.name: one.default}) == Limits()
 
