@@ -10,12 +10,13 @@ PY := $(VENV)/bin/python
 RUN_READY := $(VENV)/.ready-run
 DEV_READY := $(VENV)/.ready-dev
 
-.PHONY: run test check lint fast bench clean help
+.PHONY: run test long check lint fast bench clean help
 
 help:
 	@echo "make run [ARGS='--port 7861']   open the page"
 	@echo "make check                      formatting, lint, types and the fast tests"
 	@echo "make test                       all tests, with the real model and a real browser"
+	@echo "make long                       checks at a size that CI has no time for"
 	@echo "make bench                      speed of edits and answers, as ratios measured in one run"
 
 run: $(RUN_READY)
@@ -29,11 +30,15 @@ lint: $(DEV_READY)
 	$(PY) -m mypy
 
 fast: $(DEV_READY)
-	$(PY) -m pytest $(JOBS) -m "not model and not browser and not gpu" $(ARGS)
+	$(PY) -m pytest $(JOBS) -m "not model and not browser and not gpu and not long" $(ARGS)
 
 test: $(DEV_READY)
 	@$(PY) -m tests.chromium
-	$(PY) -m pytest $(JOBS) -m "not gpu" $(ARGS)
+	$(PY) -m pytest $(JOBS) -m "not gpu and not long" $(ARGS)
+
+long: $(DEV_READY)
+	@$(PY) -m tests.chromium
+	$(PY) -m pytest $(JOBS) -m "long and not gpu" $(ARGS)
 
 bench: $(RUN_READY)
 	$(PY) -m sola_core speed $(ARGS)

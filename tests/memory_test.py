@@ -62,7 +62,7 @@ def heartbeat(url: str, session: str) -> Iterator[None]:
         thread.join(30)
 
 
-def visit(url: str, numbers: dict[str, int], number: int) -> None:
+def visit(url: str, numbers: dict[str, int], rows: int, number: int) -> None:
     """Come, teach, ask, look at the map and the list, save, switch, sometimes delete, and leave."""
     with httpx.Client(timeout=300) as client:
         caller = Caller(url, secrets.token_hex(8), client, numbers)
@@ -73,7 +73,7 @@ def visit(url: str, numbers: dict[str, int], number: int) -> None:
             edit = caller.named("edit", f"What is number {number}?", "Oslo", "", "Which one is it?")
             calls: list[tuple[int, list[object]]] = [
                 (numbers["after"], [None, token]),
-                (numbers["apply"], [None, None, None]),
+                (numbers["apply"], [None] * rows),
                 (numbers["ask_1"], [f"What is number {number}?", token]),
                 (numbers["compare_soon"], [None, token]),
             ]
@@ -86,8 +86,8 @@ def visit(url: str, numbers: dict[str, int], number: int) -> None:
                 caller.named("delete", edit["id"])
 
 
-def visitors(url: str, numbers: dict[str, int], count: int) -> None:
-    """Let visitors come, some of them side by side."""
+def visitors(url: str, numbers: dict[str, int], rows: int, count: int) -> None:
+    """Let visitors come, some of them side by side; what draws the list of edits takes `rows` inputs."""
     waiting = iter(range(count))
     failed: list[BaseException] = []
     lock = threading.Lock()
@@ -99,7 +99,7 @@ def visitors(url: str, numbers: dict[str, int], count: int) -> None:
             if number is None:
                 return
             try:
-                visit(url, numbers, number)
+                visit(url, numbers, rows, number)
             except BaseException as error:
                 failed.append(error)
 
@@ -127,9 +127,10 @@ def weigh(folder: Path, count: int, warm: int = 20) -> Weighed:
     with child(folder, **limits) as server, httpx.Client(timeout=60) as client:
         config = client.get(f"{server.url}config").json()
         numbers = {d["api_name"]: int(d["id"]) for d in config["dependencies"]}
-        visitors(server.url, numbers, warm)
+        rows = next(len(d["inputs"]) for d in config["dependencies"] if d["api_name"] == "apply")
+        visitors(server.url, numbers, rows, warm)
         before = rested(server, client)
-        visitors(server.url, numbers, count)
+        visitors(server.url, numbers, rows, count)
         after = rested(server, client)
         left = server.counts()
     return Weighed(

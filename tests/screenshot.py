@@ -39,7 +39,7 @@ def teach(page: Page, example: str, number: int) -> None:
 
 def ask(page: Page, question: str) -> None:
     """Ask and wait for both answers."""
-    page.get_by_label("Your question").fill(question)
+    page.locator("#question textarea").fill(question)
     page.evaluate("document.querySelectorAll('#compared p').forEach(p => p.classList.add('of-before'))")
     page.get_by_role("button", name="Ask both").click()
     expect(page.locator("#compared p:not(.of-before)")).to_be_visible(timeout=120 * SECONDS)
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str]) -> int:
         if arguments:
             folder = Path(arguments[0])
             folder.mkdir(parents=True, exist_ok=True)
-            page.wait_for_timeout(15 * SECONDS)  # the map settles
+            page.wait_for_timeout(8 * SECONDS)  # the map settles
             look(page, folder, "empty")
             fill(page, server.studio.facts, folder)
             page.wait_for_timeout(5 * SECONDS)

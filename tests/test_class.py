@@ -9,8 +9,9 @@ from tests.load_test import hold
 from tests.serving import served
 
 
+@pytest.mark.long
 @pytest.mark.browser
-def test_three_browsers_at_once_lose_nothing_and_never_see_each_others_edits(chromium: str) -> None:
+def test_browsers_at_once_lose_nothing_and_never_see_each_others_edits(chromium: str) -> None:
     with served(limits=Limits(answer_tokens=4)) as server:
         figures = hold(server.url, chromium, 3, processes=1)
     assert figures.clean, figures

@@ -29,6 +29,8 @@ FACTS = ("What is the capital of France?", "Who wrote the book?")
 TYPED = {"textbox", "api", "radio", "uploadbutton", "dataset"}  # a value of another type is nothing they can take
 CHOSEN = {"radio", "uploadbutton"}  # no value below is one of theirs
 NAMES = tuple(values(Path("/nowhere/canary.txt")))
+# every one in `make long`, every fourth each time
+SAMPLED = [name if place % 4 == 0 else pytest.param(name, marks=pytest.mark.long) for place, name in enumerate(NAMES)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +135,7 @@ def private(site: Site, text: str) -> None:
         assert secret not in shown, shown[:2000]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SAMPLED)
 def test_what_no_page_sends_is_refused_by_every_handler_in_every_field(site: Site, name: str) -> None:
     value = values(site.canary)[name]
     ways = []
@@ -409,6 +411,7 @@ def test_saving_again_and_again_fills_no_disk(site: Site) -> None:
 # ---- in the browser --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_no_script_of_a_visitors_text_runs(site: Site, chromium: str, tmp_path: Path) -> None:
     texts = [text for text in values(site.canary).values() if isinstance(text, str) and "hacked" in text]

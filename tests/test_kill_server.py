@@ -141,7 +141,8 @@ def test_every_edit_that_a_killed_server_acknowledged_is_there_bit_for_bit(model
                 thread.start()
             wanted = 5 + 3 * turn
             for _ in range(600):
-                if sum(len(pupil.held) + len(pupil.deleted) for pupil in pupils) >= wanted:
+                gone = deleted or any(pupil.deleted for pupil in pupils)
+                if gone and sum(len(pupil.held) + len(pupil.deleted) for pupil in pupils) >= wanted:
                     break
                 time.sleep(0.05)
             os.kill(process.pid, signal.SIGKILL)

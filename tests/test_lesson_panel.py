@@ -298,6 +298,7 @@ def test_every_demo_fact_fills_all_boxes_with_a_fact_that_can_be_used(studio: St
         assert made.request == fact.request, "its subject stands in its question"
 
 
+@pytest.mark.long
 @pytest.mark.model
 def test_a_demo_fact_goes_through_the_whole_lesson_with_the_real_model(
     real_host: HostModel, real_encoder: TextEncoder

@@ -87,6 +87,7 @@ def test_a_zoom_stays_when_a_question_is_asked_and_a_click_tells_what_a_point_is
     assert page.evaluate("window.hacked") is None
 
 
+@pytest.mark.long
 def test_a_new_layout_what_edits_would_answer_and_the_three_spaces_can_be_asked_for(come: Come) -> None:
     visit, other = come(viewport={"width": 1440, "height": 1000}), come(viewport={"width": 390, "height": 844})
     page = visit.page

@@ -118,17 +118,19 @@ def test_cancelling_leaves_no_trace(come: Come, tiny_page: Served) -> None:
     visit.teach(PROMPT, TARGET)  # and the page goes on
 
 
-@pytest.mark.parametrize(
-    ("prompt", "target", "words"),
-    [("   ", "x", "prompt is empty"), ("ok?", "", "new answer is empty"), ("x" * 5000, "y", "5,000 characters")],
-)
-def test_bad_input_is_told_in_words_and_the_page_goes_on(come: Come, prompt: str, target: str, words: str) -> None:
+def test_bad_input_is_told_in_words_and_the_page_goes_on(come: Come) -> None:
     visit = come()
-    visit.page.get_by_label("Question or beginning").fill(prompt)
-    visit.page.get_by_label("New answer").fill(target)
-    visit.page.get_by_role("button", name="Teach this fact").click()
-    expect(visit.page.get_by_test_id("toast-text")).to_contain_text(words, timeout=20 * SECONDS)
-    visit.page.get_by_test_id("toast-close").click()
+    for prompt, target, words in (
+        ("   ", "x", "prompt is empty"),
+        ("ok?", "", "new answer is empty"),
+        ("x" * 5000, "y", "5,000 characters"),
+    ):
+        visit.page.get_by_label("Question or beginning").fill(prompt)
+        visit.page.get_by_label("New answer").fill(target)
+        visit.page.get_by_role("button", name="Teach this fact").click()
+        expect(visit.page.get_by_test_id("toast-text")).to_contain_text(words, timeout=20 * SECONDS)
+        visit.page.get_by_test_id("toast-close").click()
+        expect(visit.page.get_by_test_id("toast-text")).to_have_count(0)
     visit.teach(PROMPT, TARGET)
     visit.watch.errors.clear()  # gradio logs the refusal
 
@@ -148,9 +150,9 @@ def test_what_a_visitor_writes_never_becomes_markup(come: Come) -> None:
     assert visit.page.evaluate("window.hacked") is None
 
 
-def test_emoji_thai_and_right_to_left_texts_are_taught_and_found_by_their_own_wording(come: Come) -> None:
+def test_emoji_and_thai_are_taught_and_found_by_their_own_wording(come: Come) -> None:
     visit = come()
-    for prompt, target in (("เมืองหลวงคืออะไร", "Oslo"), ("🦊🌙?", "red"), ("ما هي العاصمة؟", "blue")):
+    for prompt, target in (("เมืองหลวงคืออะไร", "Oslo"), ("🦊🌙?", "red")):
         visit.teach(prompt, target)
         assert visit.ask(prompt)[1] == target
     assert visit.ask("เมืองไหนใหญ่ที่สุด")[0] == visit.ask("เมืองไหนใหญ่ที่สุด")[1]
@@ -195,6 +197,7 @@ def test_a_list_is_previewed_and_taught(come: Come, tmp_path: Path) -> None:
     assert visit.page.evaluate("window.hacked") is None
 
 
+@pytest.mark.long
 def test_four_visitors_at_once_can_all_use_their_rows(come: Come) -> None:
     visits = [come() for _ in range(4)]
     for visit in visits:
@@ -215,19 +218,23 @@ def test_four_visitors_at_once_can_all_use_their_rows(come: Come) -> None:
         expect(visit.page.locator("#edits-summary")).to_contain_text("Nothing is taught", timeout=30 * SECONDS)
 
 
-def test_the_list_turns_pages_when_it_is_long(come: Come, tiny_page: Served) -> None:
-    visit = come()
-    for number in range(13):
-        visit.teach("กขคงจฉชซญดตถท"[number], TARGET)  # unknown to the encoder, so none is close to another
-        expect(visit.page.locator("#edits-summary")).to_contain_text(f"{number + 1} stored", timeout=30 * SECONDS)
+def test_the_list_turns_pages_when_it_is_long(come: Come, tmp_path: Path) -> None:
+    visit, table = come(), tmp_path / "facts.csv"
+    table.write_text("prompt,target\n" + "".join(f"{sign},{TARGET}\n" for sign in "กขคงจฉชซญดตถท"), encoding="utf-8")
+    visit.open("Prove and keep")
+    with visit.page.expect_file_chooser() as chooser:
+        visit.page.get_by_role("button", name="Choose a list").click()
+    chooser.value.set_files(table)
+    visit.page.get_by_role("button", name="Teach these facts").click()
+    expect(visit.page.locator("#keep-status")).to_contain_text("13 facts taught", timeout=90 * SECONDS)
+    visit.open("Studio")
     expect(visit.page.get_by_role("button", name="Delete edit 13")).to_be_visible()
     expect(visit.page.get_by_role("button", name="Delete edit 1", exact=True)).to_have_count(0)
     visit.page.get_by_role("button", name="Older edits").click()
     expect(visit.page.get_by_role("button", name="Delete edit 1", exact=True)).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
 def test_the_page_fits_its_window(come: Come, width: int, scheme: str) -> None:
     visit = come(viewport={"width": width, "height": 900}, color_scheme=scheme)
     visit.teach(

@@ -269,6 +269,7 @@ def test_a_served_class_loses_nothing_beside_a_stranger() -> None:
         assert came.count(True) <= 12 and False in came
 
 
+@pytest.mark.long
 def test_the_memory_is_back_when_visitors_have_gone(tmp_path: Path) -> None:
     found = weigh(tmp_path / "served", 16, warm=12)
     assert found.workspaces_left == 0
