@@ -33,7 +33,7 @@ def history_figure(timeline: Timeline, shown: int) -> go.Figure:
             _add_pieces(figure, name, pieces, fill, border)
     _add_ends(figure, [(bar.ended - 0.5, places[bar.number]) for bar in bars if bar.ended is not None])
     middle = (timeline.first + timeline.now) / 2
-    notes = [_label(bar, places[bar.number], middle) for bar in bars]
+    notes = [_label(bar, places[bar.number], timeline.first, timeline.now) for bar in bars]
     notes.append(_moment_label(shown, right=shown > middle) if bars else _empty_label(middle))
     figure.update_layout(  # in one go: each addition by itself makes plotly check the whole layout again
         barmode="overlay",
@@ -76,12 +76,12 @@ def _add_ends(figure: go.Figure, ends: list[tuple[float, int]]) -> None:
         )
 
 
-def _label(bar: Bar, place: int, middle: float) -> Note:
-    """Write an edit's name over its bar, on the side on which there is room."""
-    start = bar.pieces[0].start - 0.5 if bar.pieces else middle
-    end = bar.pieces[-1].end - 0.5 if bar.pieces else middle
+def _label(bar: Bar, place: int, first: int, now: int) -> Note:
+    """Write an edit's name over its bar so that it ends within the picture: on a phone it takes most of the width."""
+    start = bar.pieces[0].start - 0.5 if bar.pieces else first
+    end = max(bar.pieces[-1].end - 0.5 if bar.pieces else first, first + 0.8 * (now - first))
     words = plain(bar.label, 40) if bar.erased else f"<b>{bar.number}</b>  {plain(bar.label, 40)}"
-    right = start > middle
+    right = start > first + 0.1 * (now - first)
     return {
         "x": end if right else start, "y": place + 0.36, "text": words, "xanchor": "right" if right else "left",
         "showarrow": False, "font": {"size": 12, "color": TEXT},

@@ -50,7 +50,7 @@ DELETE_NO: Final = "Keep it"
 
 # an open row of the list, its probe, and the search
 SEARCH: Final = "Search your edits"
-SEARCH_PLACEHOLDER: Final = "A word of the question, the answer or the subject"
+SEARCH_PLACEHOLDER: Final = "A word or two"
 ORDER: Final = "Order"
 ORDERS: Final = {
     "newest": "newest first",
