@@ -65,6 +65,7 @@ def test_an_edit_is_probed_with_lines_of_ones_own_while_the_list_changes_and_the
     expect(page.locator("#probe-table")).to_contain_text("(neighbour, yours)")
     page.get_by_label("Edit 2 is on").click()  # the rows are drawn anew around the open one
     expect(page.locator("#edits-summary")).to_contain_text("1 switched on")
+    expect(page.locator("#edits-card .sola-is-off")).to_have_count(1)  # the new rows are there, and their buttons
     expect(page.get_by_label("Neighbours of your own")).to_have_value(f"{STRANGE}\n{HOSTILE} ?")
     expect(page.locator("#probe-table tbody tr")).to_have_count(4)
 
