@@ -3,9 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
 ARGS ?=
-# Three workers, for much of a test is waiting; each with whole files, so that what a file sets up is set up once.
-# JOBS= runs all in one process.
-JOBS ?= -n 3 --dist loadfile
+# Two workers, each with whole files, so that what a file sets up is set up once. JOBS= runs all in one process.
+JOBS ?= -n 2 --dist loadfile
 
 PY := $(VENV)/bin/python
 RUN_READY := $(VENV)/.ready-run

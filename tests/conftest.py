@@ -20,6 +20,11 @@ from tests.visits import browser, come, tiny_page  # noqa: E402
 __all__ = ["browser", "come", "pytest_make_collect_report", "pytest_runtest_makereport", "tiny_page"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker is left with one of them at the end."""
+    items.sort(key=lambda item: not {"browser", "model"} & set(item.keywords))
+
+
 @pytest.fixture(autouse=True)
 def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let tiny models run on one thread: more only get in each other's way."""

@@ -29,8 +29,8 @@ FACTS = ("What is the capital of France?", "Who wrote the book?")
 TYPED = {"textbox", "api", "radio", "uploadbutton", "dataset"}  # a value of another type is nothing they can take
 CHOSEN = {"radio", "uploadbutton"}  # no value below is one of theirs
 NAMES = tuple(values(Path("/nowhere/canary.txt")))
-# every one in `make long`, every fourth each time
-SAMPLED = [name if place % 4 == 0 else pytest.param(name, marks=pytest.mark.long) for place, name in enumerate(NAMES)]
+# every one in `make long`, every eighth each time
+SAMPLED = [name if place % 8 == 0 else pytest.param(name, marks=pytest.mark.long) for place, name in enumerate(NAMES)]
 
 
 @dataclass(frozen=True, kw_only=True)

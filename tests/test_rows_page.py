@@ -38,6 +38,7 @@ def full_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield found
 
 
+@pytest.mark.long  # and not steady: a click on a row that is being drawn anew is lost
 def test_an_edit_is_probed_with_lines_of_ones_own_while_the_list_changes_and_the_answers_differ_visibly(
     come: Come,
 ) -> None:
