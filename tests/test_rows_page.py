@@ -15,7 +15,8 @@ from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
 from tests.visits import HOSTILE, PROMPT, SECONDS, TARGET, Come
 
-pytestmark = pytest.mark.browser
+# not steady yet: a click on a row that is being drawn anew is lost
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 STORED = 30
 STRANGE = "เมืองหลวงคืออะไร"  # the encoder cannot read it, so nothing is routed
@@ -38,7 +39,6 @@ def full_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield found
 
 
-@pytest.mark.long  # and not steady: a click on a row that is being drawn anew is lost
 def test_an_edit_is_probed_with_lines_of_ones_own_while_the_list_changes_and_the_answers_differ_visibly(
     come: Come,
 ) -> None:
