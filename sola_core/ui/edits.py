@@ -8,13 +8,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import gradio as gr
 
 from sola_core.errors import InvalidInput, UnknownEdit
 from sola_core.studio import Studio
-from sola_core.ui import border, markup, present, texts
+from sola_core.ui import border, joining, markup, present, texts
 from sola_core.ui.details import DetailsPanel, details_panel
 from sola_core.ui.files import to_take_along
 from sola_core.ui.listing import ORDERS, Looking, window
@@ -112,11 +112,11 @@ def edits_panel(studio: Studio, followers: Followers) -> EditsPanel:
                 open_or_close = small(f"{'Close' if is_open else 'Open'} edit {row.number}", f"open-{row.number}")
                 probe = small(f"Probe edit {row.number}", f"probe-{row.number}")
                 delete = small(f"Delete edit {row.number}", f"delete-{row.number}")
-                _listen(open_or_close.click, handlers.opener(row), [opened], [opened, *fresh])
-                _listen(probe.click, handlers.prober(row), [opened, wanted], [wanted, opened, *fresh])
-                _listen(delete.click, handlers.asker(row), None, [asking])
+                listen(row, "open", open_or_close.click, handlers.opener(row), [opened], [opened, *fresh])
+                listen(row, "probe", probe.click, handlers.prober(row), [opened, wanted], [wanted, opened, *fresh])
+                listen(row, "delete", delete.click, handlers.asker(row), None, [asking])
         outputs = [status, *followers.outputs]
-        _listen(switch.input, handlers.toggler(row), [switch, *followers.inputs], outputs)
+        listen(row, "switch", switch.input, handlers.toggler(row), [switch, *followers.inputs], outputs)
         if ask_back:
             draw_question(row)
 
@@ -128,9 +128,13 @@ def edits_panel(studio: Studio, followers: Followers) -> EditsPanel:
             with gr.Row():
                 yes = gr.Button(texts.DELETE_YES, variant="stop", size="sm", elem_id=f"yes-{row.number}")
                 no = gr.Button(texts.DELETE_NO, size="sm", elem_id=f"no-{row.number}")
-        _listen(save.click, handlers.save, followers.inputs, [file])
-        _listen(yes.click, handlers.deleter(row), followers.inputs, [asking, status, *followers.outputs])
-        _listen(no.click, lambda: "", None, [asking])
+        listen(row, "save", save.click, handlers.save, followers.inputs, [file])
+        listen(row, "yes", yes.click, handlers.deleter(row), followers.inputs, [asking, status, *followers.outputs])
+        listen(row, "no", no.click, lambda: "", None, [asking])
+
+    def listen(row: EditRow, what: str, *join: Any) -> None:
+        # the key keeps a listener through a redrawing: a click on a row that is just being drawn anew is not lost
+        joining.state(*join, key=(what, row.id), trigger_mode="once")
 
     def small(words: str, name: str) -> gr.Button:
         return gr.Button(words, size="sm", min_width=92, scale=0, elem_id=name)
@@ -139,8 +143,8 @@ def edits_panel(studio: Studio, followers: Followers) -> EditsPanel:
         with gr.Row():
             newer = gr.Button(texts.NEWER, size="sm", interactive=page_now > 0)
             older = gr.Button(texts.OLDER, size="sm", interactive=page_now < last)
-        _listen(newer.click, lambda: max(0, page_now - 1), None, [page])
-        _listen(older.click, lambda: min(last, page_now + 1), None, [page])
+        joining.state(newer.click, lambda: max(0, page_now - 1), None, [page], key="newer", trigger_mode="once")
+        joining.state(older.click, lambda: min(last, page_now + 1), None, [page], key="older", trigger_mode="once")
 
     watched = [rows, asking, page, opened, looking]
     # one after the other: two renders at once write to one dictionary of gradio's while it is being read
@@ -253,16 +257,3 @@ class EditsHandlers:
 
 def _next(wanted: object) -> int:
     return wanted + 1 if isinstance(wanted, int) else 0
-
-
-def _listen(
-    listen: Callable[..., object],
-    handler: Callable[..., object],
-    inputs: list[gr.components.Component] | None,
-    outputs: list[gr.components.Component],
-) -> None:
-    """Join a row's control; queued, because only queued events tell the page that a State changed."""
-    listen(
-        border.guarded(handler), inputs, outputs, api_visibility="private", concurrency_id="state",
-        concurrency_limit=16, show_progress="hidden",
-    )  # fmt: skip

@@ -52,11 +52,16 @@ def state(
     outputs: list[gr.components.Component],
     *,
     preprocess: bool = True,
+    key: str | tuple[str, str] | None = None,
+    trigger_mode: Literal["once", "multiple"] = "multiple",
 ) -> Dependency:
-    """Join work that sets a State which something listens to: only queued events tell the page of such a change."""
+    """Join work that sets a State which something listens to: only queued events tell the page of such a change.
+
+    Inside a render function `key` makes the event the same one in every redrawing.
+    """
     return listen(
         border.guarded(handler), inputs, outputs, api_visibility="private", concurrency_id="state",
-        concurrency_limit=AT_ONCE, trigger_mode="multiple", show_progress="hidden", preprocess=preprocess,
+        concurrency_limit=AT_ONCE, trigger_mode=trigger_mode, show_progress="hidden", preprocess=preprocess, key=key,
     )  # fmt: skip
 
 
