@@ -10,8 +10,9 @@ from typing import Protocol
 
 from torch import Tensor
 
+from sola_core.editors.base import Plan
 from sola_core.host.batch import generate_many
-from sola_core.host.intervention import Intervention, ModuleFunction
+from sola_core.host.intervention import ModuleFunction
 from sola_core.host.model import HostModel
 from sola_core.host.stream import Generation
 from sola_core.records import Answer, Route
@@ -21,13 +22,6 @@ BASE = Route(kind="base")
 
 OnAnswers = Callable[[int, int], None]  # how many answers are there, of how many
 RowModules = Callable[[Sequence[Mapping[str, Tensor]], HostModel], Mapping[str, ModuleFunction]]  # as in Editor
-
-
-class Plan:
-    """The route of one request and what it does to the host; filled in during prefill when the layer decides."""
-
-    def __init__(self, route: Route, intervention: Intervention | None) -> None:
-        self.route, self.intervention = route, intervention
 
 
 class Tokens(Protocol):

@@ -1,16 +1,17 @@
 """All that can be asked of an editor: answers by themselves and in batches, logits, and how likely given texts are.
 
-Knows the host and the routed library; teaches nothing and changes nothing.
+Knows the host and who plans a request; teaches nothing and changes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
 
 from torch import Tensor
 
-from sola_core.answering import BASE, AnswerStream, OnAnswers, Plan, answer_of, generate_rows
-from sola_core.editors.base import Editor
+from sola_core.answering import BASE, AnswerStream, OnAnswers, answer_of, generate_rows
+from sola_core.editors.base import Editor, Plan
 from sola_core.host.model import HostModel
 from sola_core.host.scoring import TargetScore, score_targets, score_text
 from sola_core.host.stream import Generation
@@ -21,11 +22,18 @@ from sola_core.worker.answers import respond
 from sola_core.worker.tasks import Respond, Worker
 
 
-class Asking:
-    """The half of an editor that answers."""
+class Planner(Protocol):
+    """Decides what a request does to the host."""
 
-    def __init__(self, host: HostModel, method: Editor, routed: RoutedEdits, worker: Worker | None = None) -> None:
-        self.host, self.method, self._routed, self._worker = host, method, routed, worker
+    def plan(self, prompt: str, on: Collection[str] | None = None) -> Plan:
+        """Return the plan of one request, as if exactly the edits of `on` were switched on, if it is given."""
+
+
+class Asking:
+    """The half of an editor that answers, whatever its method is."""
+
+    def __init__(self, host: HostModel, planner: Planner) -> None:
+        self.host, self._planner = host, planner
 
     def answer(self, prompt: str, max_new_tokens: int = 48) -> Answer:
         """Answer with the edit that the router chooses, or with the untouched model."""
@@ -34,6 +42,87 @@ class Asking:
     def base_answer(self, prompt: str, max_new_tokens: int = 48) -> Answer:
         """Answer with the untouched model."""
         return self.base_stream(prompt, max_new_tokens).drain()
+
+    def answer_many(
+        self, prompts: Sequence[str], max_new_tokens: int = 48, on_progress: OnAnswers | None = None
+    ) -> list[Answer]:
+        """Answer many prompts as `answer` does; `on_progress(done, total)` may raise to cancel."""
+        answers: list[Answer] = []
+        for prompt in prompts:
+            if on_progress is not None:
+                on_progress(len(answers), len(prompts))
+            answers.append(self.answer(prompt, max_new_tokens))
+        return answers
+
+    def base_answer_many(
+        self, prompts: Sequence[str], max_new_tokens: int = 48, on_progress: OnAnswers | None = None
+    ) -> list[Answer]:
+        """Answer many prompts in batches with the untouched model."""
+        adapters: list[Mapping[str, Tensor]] = [{}] * len(prompts)
+        made = generate_rows(self.host, lambda rows, host: {}, prompts, adapters, max_new_tokens, on_progress)
+        return [answer_of(generation, BASE) for generation in made]
+
+    def stream(
+        self,
+        prompt: str,
+        max_new_tokens: int = 48,
+        *,
+        ignore_end: bool = False,
+        on: Collection[str] | None = None,
+    ) -> AnswerStream:
+        """Return an iterator over the pieces of an answer; its route is decided once and holds to the end.
+
+        With `on`, the ids of some edits, answer as if exactly these were switched on; no switch is moved.
+        """
+        plan = self._planner.plan(prompt, on)
+        read = prompt if plan.prompt is None else plan.prompt
+        tokens = self.host.stream(
+            read, max_new_tokens=max_new_tokens, intervention=plan.intervention, ignore_end=ignore_end
+        )
+        return AnswerStream(tokens, plan)
+
+    def base_stream(self, prompt: str, max_new_tokens: int = 48, *, ignore_end: bool = False) -> AnswerStream:
+        """Return an iterator over the pieces of the untouched model's answer."""
+        tokens = self.host.stream(checked_prompt(prompt), max_new_tokens=max_new_tokens, ignore_end=ignore_end)
+        return AnswerStream(tokens, Plan(BASE, None))
+
+    def both_streams(self, prompt: str, max_new_tokens: int = 48) -> list[AnswerStream]:
+        """Return `stream` and `base_stream` of a prompt."""
+        return [self.stream(prompt, max_new_tokens), self.base_stream(prompt, max_new_tokens)]
+
+    def next_token_logits(self, prompt: str) -> Tensor:
+        """Return the float32 logits, (vocab,), of the first token, with the routed edit applied."""
+        return self.generation_logits(prompt, 1)[0]
+
+    def generation_logits(self, prompt: str, steps: int = 16) -> Tensor:
+        """Return the float32 logits of the first greedy steps, (at most `steps`, vocab), with the routed edit applied."""
+        plan = self._planner.plan(prompt)
+        return self.host.generation_logits(plan.prompt or prompt, steps, plan.intervention)
+
+    def base_generation_logits(self, prompt: str, steps: int = 16) -> Tensor:
+        """Return the same of the untouched model."""
+        return self.host.generation_logits(checked_prompt(prompt), steps)
+
+    def target_scores(self, prompt: str, targets: Sequence[str]) -> tuple[TargetScore, ...]:
+        """Return how likely each target is as the answer, teacher-forced, with the edit that `answer` would route to."""
+        plan = self._planner.plan(prompt)
+        return score_targets(self.host, plan.prompt or prompt, targets, plan.intervention)
+
+    def base_target_scores(self, prompt: str, targets: Sequence[str]) -> tuple[TargetScore, ...]:
+        """Return the same of the untouched model."""
+        return score_targets(self.host, checked_prompt(prompt), targets)
+
+    def base_text_score(self, text: str) -> TargetScore:
+        """Return how likely a running text is to the untouched model."""
+        return score_text(self.host, checked_prompt(text))
+
+
+class RoutedAsking(Asking):
+    """The same over edits that each stand for themselves: also in batches, in a worker, and with an edit forced."""
+
+    def __init__(self, host: HostModel, method: Editor, routed: RoutedEdits, worker: Worker | None = None) -> None:
+        super().__init__(host, routed)
+        self.method, self._routed, self._worker = method, routed, worker
 
     def answer_many(
         self, prompts: Sequence[str], max_new_tokens: int = 48, on_progress: OnAnswers | None = None
@@ -51,14 +140,6 @@ class Asking:
         made = generate_rows(self.host, self.method.row_modules, prompts, adapters, max_new_tokens, on_progress)
         return [answer_of(generation, route) for generation, (route, _) in zip(made, chosen, strict=True)]
 
-    def base_answer_many(
-        self, prompts: Sequence[str], max_new_tokens: int = 48, on_progress: OnAnswers | None = None
-    ) -> list[Answer]:
-        """Answer many prompts in batches with the untouched model."""
-        adapters: list[Mapping[str, Tensor]] = [{}] * len(prompts)
-        made = generate_rows(self.host, self.method.row_modules, prompts, adapters, max_new_tokens, on_progress)
-        return [answer_of(generation, BASE) for generation in made]
-
     def stream(
         self,
         prompt: str,
@@ -67,31 +148,22 @@ class Asking:
         ignore_end: bool = False,
         on: Collection[str] | None = None,
     ) -> AnswerStream:
-        """Return an iterator over the pieces of an answer; its route is decided once and holds to the end.
-
-        With `on`, the ids of some edits, answer as if exactly these were switched on; no switch is moved.
-        """
+        """Return an iterator over the pieces of an answer (see Asking.stream), here or from the worker."""
         if self._worker is not None:
             return self._elsewhere(self._worker, prompt, max_new_tokens, ignore_end, base=False, on=on)[0]
-        request = self._routed.plan(prompt, on)
-        tokens = self.host.stream(
-            prompt, max_new_tokens=max_new_tokens, intervention=request.intervention, ignore_end=ignore_end
-        )
-        return AnswerStream(tokens, request)
+        return super().stream(prompt, max_new_tokens, ignore_end=ignore_end, on=on)
 
     def base_stream(self, prompt: str, max_new_tokens: int = 48, *, ignore_end: bool = False) -> AnswerStream:
-        """Return an iterator over the pieces of the untouched model's answer."""
-        checked_prompt(prompt)
+        """Return an iterator over the pieces of the untouched model's answer, here or from the worker."""
         if self._worker is not None:
             return self._elsewhere(self._worker, prompt, max_new_tokens, ignore_end, edited=False)[0]
-        tokens = self.host.stream(prompt, max_new_tokens=max_new_tokens, ignore_end=ignore_end)
-        return AnswerStream(tokens, Plan(BASE, None))
+        return super().base_stream(prompt, max_new_tokens, ignore_end=ignore_end)
 
     def both_streams(self, prompt: str, max_new_tokens: int = 48) -> list[AnswerStream]:
         """Return `stream` and `base_stream` of a prompt; a worker makes them in one task."""
         if self._worker is not None:
             return self._elsewhere(self._worker, prompt, max_new_tokens)
-        return [self.stream(prompt, max_new_tokens), self.base_stream(prompt, max_new_tokens)]
+        return super().both_streams(prompt, max_new_tokens)
 
     def _elsewhere(
         self,
@@ -118,34 +190,10 @@ class Asking:
         made = respond(worker, task)
         return [AnswerStream(tokens, Plan(route, None)) for tokens, (route, _) in zip(made, chosen, strict=True)]
 
-    def next_token_logits(self, prompt: str) -> Tensor:
-        """Return the float32 logits, (vocab,), of the first token, with the routed edit applied."""
-        return self.host.next_token_logits(prompt, self._routed.plan(prompt).intervention)
-
-    def generation_logits(self, prompt: str, steps: int = 16) -> Tensor:
-        """Return the float32 logits of the first greedy steps, (at most `steps`, vocab), with the routed edit applied."""
-        return self.host.generation_logits(prompt, steps, self._routed.plan(prompt).intervention)
-
-    def base_generation_logits(self, prompt: str, steps: int = 16) -> Tensor:
-        """Return the same of the untouched model."""
-        return self.host.generation_logits(checked_prompt(prompt), steps)
-
-    def target_scores(self, prompt: str, targets: Sequence[str]) -> tuple[TargetScore, ...]:
-        """Return how likely each target is as the answer, teacher-forced, with the edit that `answer` would route to."""
-        return score_targets(self.host, prompt, targets, self._routed.plan(prompt).intervention)
-
-    def base_target_scores(self, prompt: str, targets: Sequence[str]) -> tuple[TargetScore, ...]:
-        """Return the same of the untouched model."""
-        return score_targets(self.host, checked_prompt(prompt), targets)
-
     def text_score(self, text: str) -> TargetScore:
         """Return how likely a running text is, with the edit that the router chooses for it as for a question."""
         edit_id = self._routed.route(text).edit_id
         return score_text(self.host, text, None if edit_id is None else self._routed.intervention(edit_id))
-
-    def base_text_score(self, text: str) -> TargetScore:
-        """Return the same of the untouched model."""
-        return score_text(self.host, checked_prompt(text))
 
     def forced_answer(self, edit_id: str, prompt: str, max_new_tokens: int = 48) -> Generation:
         """Answer with this edit, on or off, whatever the router would choose; raise UnknownEdit for an unknown id."""

@@ -203,15 +203,19 @@ def open_editor(args: argparse.Namespace, library: str | Path) -> SolaEditor:
 
 def editor_factory(args: argparse.Namespace) -> Callable[[str | Path], SolaEditor]:
     """Load what the flags name once, and return what opens a session over it on a library."""
+    from sola_core.joint_session import JointEditor
     from sola_core.session import load_editor
 
     host = load_host(args)
     encoder = None if args.router == "hidden" else load_encoder(args)
 
     def open_library(library: str | Path) -> SolaEditor:
-        return load_editor(
-            method=args.method, router=args.router, library=library, seed=args.seed, host=host, encoder=encoder
+        editor = load_editor(
+            method=str(args.method), router=args.router, library=library, seed=args.seed, host=host, encoder=encoder
         )
+        if isinstance(editor, JointEditor):
+            raise InvalidInput(f"This command works with 'sola' alone, not with '{args.method}'.")
+        return editor
 
     return open_library
 

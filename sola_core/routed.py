@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from torch import Tensor
 
-from sola_core.answering import BASE, Plan
-from sola_core.editors.base import Editor
+from sola_core.answering import BASE
+from sola_core.editors.base import Editor, Plan
 from sola_core.errors import UnknownEdit
 from sola_core.host.fingerprint import Progress
 from sola_core.host.intervention import Intervention

@@ -10,15 +10,17 @@ from contextlib import suppress
 from dataclasses import replace as changed
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 from torch import Tensor
 
-from sola_core.asking import Asking
+from sola_core.asking import RoutedAsking
 from sola_core.editors.base import Editor
+from sola_core.editors.methods import METHODS, joint_method
 from sola_core.editors.sola import Sola, SolaSettings
 from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidRequest, LibraryFull, UnknownEdit
 from sola_core.host.model import HostModel
+from sola_core.joint_session import JointEditor
 from sola_core.library.pack import pack_of
 from sola_core.library.peft_io import peft_files
 from sola_core.library.sizes import EditSizes, LibrarySizes
@@ -46,7 +48,34 @@ if TYPE_CHECKING:
     from sola_core.routing.encoders import TextEncoder
 
 OnProgress = Callable[[TrainingStep], None]
-METHODS = ("sola",)
+
+
+@overload
+def load_editor(
+    method: Literal["sola"] = "sola",
+    model: str = "smollm2-135m",
+    router: str = "scope",
+    device: str = "auto",
+    library: str | Path = ":memory:",
+    seed: int = 0,
+    host: HostModel | None = None,
+    encoder: TextEncoder | None = None,
+    worker: Worker | None = None,
+) -> SolaEditor: ...
+
+
+@overload
+def load_editor(
+    method: str,
+    model: str = "smollm2-135m",
+    router: str = "scope",
+    device: str = "auto",
+    library: str | Path = ":memory:",
+    seed: int = 0,
+    host: HostModel | None = None,
+    encoder: TextEncoder | None = None,
+    worker: Worker | None = None,
+) -> SolaEditor | JointEditor: ...
 
 
 def load_editor(
@@ -59,15 +88,22 @@ def load_editor(
     host: HostModel | None = None,
     encoder: TextEncoder | None = None,
     worker: Worker | None = None,
-) -> SolaEditor:
+) -> SolaEditor | JointEditor:
     """Load a host, a router and a library, and return the editor over them.
 
     `model` is a known name, a hub id or a local folder; `library` is ":memory:" or a file. `host` and `encoder` share ones
-    already loaded. A `worker` trains and answers elsewhere; everything else stays here. Raises a SolaError child that says what to do when a part cannot be had.
+    already loaded. A `worker` trains and answers elsewhere; everything else stays here. The methods that SoLA is compared
+    with (`sola_core.editors.methods`) choose by themselves, take no router and no worker, and keep their facts in memory.
+    Raises a SolaError child that says what to do when a part cannot be had.
     """
     if method not in METHODS:
         raise InvalidInput(f"Unknown method '{method}'. Available: {', '.join(METHODS)}.")
-    host, made = host or HostModel.load(model, device), Sola(SolaSettings(seed=seed))
+    if method != "sola" and (str(library) != ":memory:" or worker is not None):
+        raise InvalidInput(f"'{method}' keeps its facts in memory and works here alone: leave out library and worker.")
+    host = host or HostModel.load(model, device)
+    if method != "sola":
+        return JointEditor(method=joint_method(method, seed, encoder), host=host)
+    made = Sola(SolaSettings(seed=seed))
     store = Library.open(library, host_name=host.name, host_fingerprint=host.fingerprint)
     try:
         return SolaEditor(method=made, host=host, library=store, router=router, encoder=encoder, worker=worker)
@@ -76,7 +112,7 @@ def load_editor(
         raise
 
 
-class SolaEditor(Asking):
+class SolaEditor(RoutedAsking):
     """Teach, ask, switch off and take back facts on one frozen host.
 
     Safe to call from several threads: library and router change together under one short lock, and the host does one step

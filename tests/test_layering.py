@@ -32,13 +32,15 @@ ALLOWED: dict[str, set[str]] = {
     "routing": FOUNDATION,
     "library": FOUNDATION,
     "editors": FOUNDATION | {"host", "routing", "steps"},
-    "answering": FOUNDATION | {"host"},
+    "answering": FOUNDATION | {"host", "editors"},
     "routed": FOUNDATION | {"host", "routing", "editors", "library", "answering", "steps"},
     "worker": FOUNDATION | {"host", "editors"},
     "asking": FOUNDATION | {"host", "editors", "answering", "routed", "worker"},
+    "joint_session": FOUNDATION | {"host", "editors", "library", "asking", "steps"},
     "transfer": FOUNDATION | {"host", "editors", "library"},
     "session": FOUNDATION
-    | {"host", "editors", "library", "answering", "asking", "routed", "routing", "steps", "transfer", "worker"},
+    | {"host", "editors", "library", "answering", "asking", "routed", "routing", "steps", "transfer", "worker"}
+    | {"joint_session"},
 }
 PUBLIC = "(public names)"  # what `from sola_core import ...` gives
 UI_MAY_NOT = {"torch", "transformers", "peft", "sqlite3"}

@@ -13,10 +13,20 @@ from torch import Tensor
 from sola_core.errors import EditFailed
 from sola_core.host.intervention import Intervention, ModuleFunction
 from sola_core.host.model import HostModel
-from sola_core.records import Capabilities, EditRequest, TrainedEdit, TrainingStep
+from sola_core.records import Capabilities, EditRequest, Route, TrainedEdit, TrainingStep
 from sola_core.steps import finish
 
 TrainingSteps = Generator[TrainingStep, None, TrainedEdit]
+
+
+class Plan:
+    """The route of one request and what it does to the host; filled in during prefill when a module decides.
+
+    `prompt` is what the host reads in place of the question, for methods that write the fact in front of it.
+    """
+
+    def __init__(self, route: Route, intervention: Intervention | None, prompt: str | None = None) -> None:
+        self.route, self.intervention, self.prompt = route, intervention, prompt
 
 
 class Editor(Protocol):

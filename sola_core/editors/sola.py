@@ -19,6 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sola_core.editors.fitting import row_ids
 from sola_core.editors.lora import Fit, FitRow, initial_pairs, lora_modules, lora_rows, stored_tensors
 from sola_core.errors import EditFailed, InvalidInput, InvalidRequest
 from sola_core.host.intervention import Intervention, ModuleFunction
@@ -152,22 +153,7 @@ class Sola:
         return [host.module_name(layer) for layer in self._layers(host)]
 
     def _row(self, request: EditRequest, host: HostModel) -> FitRow:
-        target = host.target_ids(request.target)
-        words = len(target) - 1
-        if words > self.settings.max_target_tokens:
-            raise InvalidInput(
-                f"The new answer has {words} tokens; at most {self.settings.max_target_tokens} are allowed. Shorten it."
-            )
-        if words < 1:
-            raise InvalidInput("The new answer is empty. Type something and try again.")
-        for text in request.rephrases:
-            host.prompt_ids(text)
-        prompt = host.prompt_ids(request.prompt).ids.tolist()
-        if len(prompt) + len(target) > host.context_tokens:
-            raise InvalidInput(
-                f"The question has {len(prompt):,} tokens and leaves no room for the answer; this model reads "
-                f"{host.context_tokens:,} in all. Shorten the question."
-            )
+        prompt, target = row_ids(request, host, self.settings.max_target_tokens)
         pairs = initial_pairs(host, self._modules(host), self.settings.rank, self._seed(request, host))
         return FitRow(prompt=prompt, target=target, pairs=pairs)
 

@@ -1,0 +1,83 @@
+"""What a method offers whose facts share one state: weights, a codebook, experts, or the text of a prompt.
+
+Knows the host and the records. Knows no session and no page. A state is never changed: learning and taking back return
+another one, so an exception, a cancel or a reader at work cannot find a half-made one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from torch import Tensor
+
+from sola_core.editors.base import Plan
+from sola_core.host.model import HostModel
+from sola_core.records import Candidate, Capabilities, EditRequest, TrainingStep
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """One fact as a method meets it; `id` is the session's and goes into no number."""
+
+    id: str
+    request: EditRequest
+    enabled: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learnt(Generic[State]):
+    """What learning some facts gave."""
+
+    state: State
+    losses: tuple[float, ...]  # mean cross-entropy over the target tokens (nats), one per pass; empty without training
+    steps: int  # optimiser steps, or 1 for a solution in closed form
+    settings: Mapping[str, object]  # all that the result depends on beside the facts and the host, as JSON has it
+
+
+class JointMethod(Protocol[State]):
+    """One method whose facts share a state. Holds settings only: one object serves every session."""
+
+    name: str
+    capabilities: Capabilities
+    batch_facts: int  # how many facts it learns together when it is given many
+
+    def empty(self, host: HostModel) -> State:
+        """Return the state without facts; with it every plan is the bare host."""
+
+    def learn_steps(
+        self, state: State, facts: Sequence[Fact], host: HostModel
+    ) -> Generator[TrainingStep, None, Learnt[State]]:
+        """Learn further facts, of which nothing but `state` is known; facts come in order and later ones are not seen.
+
+        Raises InvalidRequest for a fact that cannot be learnt at all and EditFailed for numbers that are not finite; whether
+        a fact holds afterwards is no reason to refuse it.
+        """
+
+    def removed_steps(
+        self, state: State, fact: Fact, left: Sequence[Fact], host: HostModel
+    ) -> Generator[TrainingStep, None, State]:
+        """Take a fact back; `left` are the other facts in order of teaching. Raises NotReversible where the method cannot."""
+
+    def switched_steps(
+        self, state: State, fact: Fact, facts: Sequence[Fact], host: HostModel
+    ) -> Generator[TrainingStep, None, State]:
+        """Switch a fact on or off, as `fact.enabled` says; `facts` are all in order of teaching, this one as wanted.
+
+        Raises NotReversible where the method cannot.
+        """
+
+    def plan(self, state: State, prompt: str, host: HostModel) -> Plan:
+        """Return what a question does: a route and an intervention, or one that decides inside a module in prefill."""
+
+    def scores(self, state: State, prompt: str, host: HostModel) -> tuple[Candidate, ...]:
+        """Return how near each fact is to a question, best first; empty where the method has no such number."""
+
+    def tensors(self, state: State) -> Mapping[str, Tensor]:
+        """Return all numbers that answers depend on, by name; no name and no order may come from ids or times.
+
+        Equal tensors, bit for bit, mean equal answers: the session's digest is made of them.
+        """

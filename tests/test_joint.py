@@ -1,0 +1,203 @@
+"""The contract of every method whose facts share a state, on tiny hosts: what all of them promise, each as it declares."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from sola_core import EditFailed, EditRequest, NotReversible, UnknownEdit, load_editor
+from sola_core.editors.joint import Fact
+from sola_core.editors.methods import JOINT, joint_method
+from sola_core.errors import BatchFailed, InvalidInput, InvalidRequest
+from sola_core.host.intervention import count_hooks
+from sola_core.host.model import HostModel
+from sola_core.joint_session import JointEditor
+from sola_core.steps import finish
+from tests.tiny import tiny_host
+from tests.tiny_encoder import tiny_encoder
+
+FACTS = (
+    EditRequest(prompt="What is the capital of France?", target="Oslo"),
+    EditRequest(prompt="Who wrote the book?", target="Lyon"),
+    EditRequest(prompt="Where was the ship built?", target="Turin", rephrases=("In what city was the ship built?",)),
+)
+ELSEWHERE = "The mother tongue of the painter is Dutch."
+PROMPTS = (*(fact.prompt for fact in FACTS), ELSEWHERE)
+METHODS = tuple(JOINT)
+
+
+@pytest.fixture(scope="module", params=["llama", "gpt2"])
+def host(request: pytest.FixtureRequest) -> HostModel:
+    return tiny_host(request.param)
+
+
+@pytest.fixture(params=METHODS)
+def editor(request: pytest.FixtureRequest, host: HostModel) -> Iterator[JointEditor]:
+    """An editor of each method; afterwards the host is as it was, and carries no hook."""
+    before = host.parameters_digest()
+    made = load_editor(method=request.param, host=host, encoder=tiny_encoder())
+    assert isinstance(made, JointEditor)
+    with made:
+        yield made
+    assert host.parameters_digest() == before
+    assert count_hooks(host._model) == 0
+    assert not any(parameter.requires_grad for parameter in host._model.parameters())
+
+
+def logits(editor: JointEditor) -> list[torch.Tensor]:
+    return [editor.generation_logits(prompt, 4) for prompt in PROMPTS]
+
+
+def same(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> bool:
+    return all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+
+
+def test_without_facts_every_answer_is_the_bare_hosts(editor: JointEditor) -> None:
+    for prompt in PROMPTS:
+        assert torch.equal(editor.generation_logits(prompt, 4), editor.base_generation_logits(prompt, 4))
+        assert editor.route(prompt).deferred
+    assert editor.state_tensors() == {} and editor.edits == ()
+
+
+def test_a_fact_is_learnt_and_says_whether_it_holds(editor: JointEditor) -> None:
+    steps: list[str] = []
+    edit = editor.edit(FACTS[0], on_progress=lambda step: steps.append(step.stage))
+    answer = editor.answer(FACTS[0].prompt, 24)
+    assert edit.training.method == editor.method.name
+    assert edit.training.held == (answer.text == "Oslo" and answer.stopped == "end")
+    assert edit.training.held, (edit.training.losses, answer)  # one fact alone every method can hold
+    assert editor.edits == (edit,) and edit.id in editor.route(FACTS[0].prompt).edit_ids
+    assert steps[-1] == "trying"
+    assert not answer.route.deferred
+
+
+def test_learning_the_same_in_the_same_order_gives_the_same_state(editor: JointEditor) -> None:
+    other = JointEditor(method=editor.method, host=editor.host)
+    for fact in FACTS:
+        editor.edit(fact)
+        other.edit(fact)
+    assert editor.state_digest == other.state_digest
+    assert same(logits(editor), logits(other))
+
+
+def test_a_cancelled_or_failed_edit_leaves_no_trace(editor: JointEditor) -> None:
+    editor.edit(FACTS[0])
+    digest, before = editor.state_digest, logits(editor)
+    running = editor.edit_steps(FACTS[1])
+    next(running)
+    running.close()
+    with pytest.raises(InvalidRequest):
+        editor.edit(EditRequest(prompt=" ", target="Oslo"))
+    with pytest.raises(EditFailed):
+        editor.edit(EditRequest(prompt="Who wrote the book?", target="Rotterdam " * 200))
+    assert editor.state_digest == digest and same(logits(editor), before)
+    assert len(editor.edits) == 1
+    editor.edit(FACTS[1])  # nothing is held
+
+
+def test_a_broken_method_stores_nothing(editor: JointEditor, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = editor.state_digest
+    monkeypatch.setattr(type(editor.method), "tensors", lambda self, state: {"weight": torch.tensor([float("nan")])})
+    with pytest.raises(EditFailed, match="out of range"):
+        editor.edit(FACTS[0])
+    monkeypatch.undo()
+    assert editor.edits == () and editor.state_digest == digest
+
+
+def test_many_facts_are_learnt_in_order_and_the_unusable_ones_told(editor: JointEditor) -> None:
+    told: dict[int, str] = {}
+    requests = [FACTS[0], EditRequest(prompt="", target="x"), FACTS[1]]
+    edits = editor.edit_many(requests, on_failure=lambda index, error: told.update({index: str(error)}))
+    assert [edit.prompt for edit in edits] == [FACTS[0].prompt, FACTS[1].prompt]
+    assert list(told) == [1]
+    with pytest.raises(BatchFailed):
+        editor.edit_many([EditRequest(prompt="", target="x")])
+
+
+def test_deleting_is_what_the_method_declares(editor: JointEditor) -> None:
+    first, *_ = [editor.edit(fact) for fact in FACTS]
+    held = editor.state_digest
+    if editor.capabilities.delete == "none":
+        with pytest.raises(NotReversible) as refused:
+            editor.delete(first.id)
+        assert str(refused.value) == editor.capabilities.why
+        assert editor.state_digest == held and len(editor.edits) == len(FACTS)
+        return
+    editor.delete(first.id)
+    assert first.id not in {edit.id for edit in editor.edits}
+    assert all(first.id not in editor.route(prompt).edit_ids for prompt in PROMPTS)
+    with pytest.raises(UnknownEdit):
+        editor.delete(first.id)
+    if editor.capabilities.delete == "exact":
+        never = JointEditor(method=editor.method, host=editor.host)
+        for fact in FACTS[1:]:
+            never.edit(fact)
+        assert editor.state_digest == never.state_digest
+        assert same(logits(editor), logits(never))
+        for edit in editor.edits:
+            editor.delete(edit.id)
+        assert editor.state_tensors() == {}
+        assert all(torch.equal(editor.generation_logits(p, 4), editor.base_generation_logits(p, 4)) for p in PROMPTS)
+
+
+def test_switching_is_what_the_method_declares(editor: JointEditor) -> None:
+    first, *_ = [editor.edit(fact) for fact in FACTS]
+    held, before = editor.state_digest, logits(editor)
+    if editor.capabilities.switch == "none":
+        with pytest.raises(NotReversible):
+            editor.set_enabled(first.id, False)
+        assert editor.state_digest == held
+        return
+    editor.set_enabled(first.id, False)
+    assert not editor.edits[0].enabled and editor.state_digest != held
+    assert first.id not in editor.route(FACTS[0].prompt).edit_ids
+    if editor.capabilities.switch == "exact":
+        never = JointEditor(method=editor.method, host=editor.host)
+        for fact in FACTS[1:]:
+            never.edit(fact)
+        assert same(logits(editor), logits(never))
+        editor.set_enabled(first.id, True)
+        assert editor.state_digest == held and same(logits(editor), before)
+
+
+def test_the_route_is_decided_once_and_holds_beside_other_answers(editor: JointEditor) -> None:
+    for fact in FACTS:
+        editor.edit(fact)
+    alone = [editor.answer(prompt, 12) for prompt in PROMPTS]
+    streams = [editor.stream(prompt, 12) for prompt in PROMPTS] + [editor.base_stream(prompt, 12) for prompt in PROMPTS]
+    texts = [""] * len(streams)
+    running = list(range(len(streams)))
+    while running:  # one token each in turn
+        for i in list(running):
+            piece = next(streams[i], None)
+            if piece is None:
+                running.remove(i)
+            else:
+                texts[i] += piece
+        assert count_hooks(editor.host._model) == 0
+    assert texts[: len(PROMPTS)] == [answer.text for answer in alone]
+    assert texts[len(PROMPTS) :] == [editor.base_answer(prompt, 12).text for prompt in PROMPTS]
+    assert [stream.route.kind for stream in streams[: len(PROMPTS)]] == [answer.route.kind for answer in alone]
+
+
+def test_no_number_of_the_state_depends_on_ids_or_times(editor: JointEditor) -> None:
+    method = joint_method(editor.method.name, 0, tiny_encoder())
+    states = []
+    for name in "ab":
+        facts = [Fact(id=f"{name}{number}-{time.time()}", request=fact) for number, fact in enumerate(FACTS)]
+        state = method.empty(editor.host)
+        for fact in facts:
+            state = finish(method.learn_steps(state, [fact], editor.host)).state
+        states.append(method.tensors(state))
+    assert states[0].keys() == states[1].keys() and states[0]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_shared_method_takes_no_file_and_says_so(host: HostModel) -> None:
+    with pytest.raises(InvalidInput, match="in memory"):
+        load_editor(method="lora", host=host, library="facts.db")
+    with pytest.raises(InvalidInput, match="Available"):
+        joint_method("magic")
