@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sola_core.errors import SolaError
+from sola_core.errors import InvalidInput, SolaError
 from sola_core.progress import ProgressLine
 from sola_core.records import Answer, Edit, EditRequest, TrainingStep
 from sola_core.steps import finish
