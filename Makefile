@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
 ARGS ?=
-# Two workers, each with whole files, so that what a file sets up is set up once. JOBS= runs all in one process.
-JOBS ?= -n 2 --dist loadfile
+# Three workers (the browsers' tests wait a lot), each with whole files, so that what a file sets up is set up once, and with
+# one thread each, so that they do not take turns on the cores. JOBS= runs all in one process.
+JOBS ?= -n 3 --dist loadfile
 
 PY := $(VENV)/bin/python
 RUN_READY := $(VENV)/.ready-run
@@ -34,11 +35,11 @@ fast: $(DEV_READY)
 
 test: $(DEV_READY)
 	@$(PY) -m tests.chromium
-	$(PY) -m pytest $(JOBS) -m "not gpu and not long" $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest $(JOBS) -m "not gpu and not long" $(ARGS)
 
 long: $(DEV_READY)
 	@$(PY) -m tests.chromium
-	$(PY) -m pytest $(JOBS) -m "long and not gpu" $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest $(JOBS) -m "long and not gpu" $(ARGS)
 
 bench: $(RUN_READY)
 	$(PY) -m sola_core speed $(ARGS)

@@ -1,6 +1,6 @@
 """The page in a real Chromium: what a visitor does and sees, alone and beside others.
 
-Most tests use a tiny host (mechanics); the story at the end uses the real model.
+The host is a tiny one; the story with the real model is in test_story.
 """
 
 from __future__ import annotations
@@ -12,16 +12,11 @@ import pytest
 from playwright.sync_api import expect
 
 from sola_core.evaluation.certificate import read_certificate
-from sola_core.host.model import HostModel
-from sola_core.routing.encoders import TextEncoder
 from sola_core.workspace import Limits
 from tests.serving import Served, served
 from tests.visits import HOSTILE, PROMPT, SECONDS, TARGET, Come
 
 pytestmark = pytest.mark.browser
-
-
-# ---- mechanics, on a tiny host ----
 
 
 def test_two_visitors_have_edits_of_their_own(come: Come) -> None:
@@ -150,11 +145,18 @@ def test_what_a_visitor_writes_never_becomes_markup(come: Come) -> None:
     assert visit.page.evaluate("window.hacked") is None
 
 
-def test_emoji_and_thai_are_taught_and_found_by_their_own_wording(come: Come) -> None:
+@pytest.mark.parametrize(
+    ("prompt", "target"),
+    [
+        ("เมืองหลวงคืออะไร", "Oslo"),
+        pytest.param("🦊🌙?", "red", marks=pytest.mark.long),
+        pytest.param("ما هي العاصمة؟", "blue", marks=pytest.mark.long),
+    ],
+)
+def test_texts_in_other_scripts_are_taught_and_found_by_their_own_wording(come: Come, prompt: str, target: str) -> None:
     visit = come()
-    for prompt, target in (("เมืองหลวงคืออะไร", "Oslo"), ("🦊🌙?", "red")):
-        visit.teach(prompt, target)
-        assert visit.ask(prompt)[1] == target
+    visit.teach(prompt, target)
+    assert visit.ask(prompt)[1] == target
     assert visit.ask("เมืองไหนใหญ่ที่สุด")[0] == visit.ask("เมืองไหนใหญ่ที่สุด")[1]
     expect(visit.page.locator("#why-sentence")).to_contain_text("cannot read this question")
 
@@ -234,7 +236,15 @@ def test_the_list_turns_pages_when_it_is_long(come: Come, tmp_path: Path) -> Non
     expect(visit.page.get_by_role("button", name="Delete edit 1", exact=True)).to_be_visible()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (1440, "light"),
+        (390, "dark"),
+        pytest.param(1440, "dark", marks=pytest.mark.long),
+        pytest.param(390, "light", marks=pytest.mark.long),
+    ],
+)
 def test_the_page_fits_its_window(come: Come, width: int, scheme: str) -> None:
     visit = come(viewport={"width": width, "height": 900}, color_scheme=scheme)
     visit.teach(
@@ -349,56 +359,3 @@ def test_a_router_chosen_before_anything_is_taught_makes_no_workspace_and_is_kep
     expect(page.locator("#sola-router")).to_have_text("sentence")
     visit.ask("What is the capital of Spain?")
     expect(page.locator("#why-router")).to_contain_text("sentence")
-
-
-# ---- the story, on the real model ----
-
-
-@pytest.mark.model
-def test_a_fact_is_taught_found_in_other_words_switched_off_and_deleted_beside_another_visitor(
-    come: Come, real_host: HostModel, real_encoder: TextEncoder
-) -> None:
-    fact = "What is the capital of Vellmora?"
-    with served(real_host, real_encoder, limits=Limits(answer_tokens=48), use_umap=True) as server:
-        visit, other = come(server), come(server)
-        start = visit.digest()
-        untouched = visit.ask(fact)
-        assert untouched[0] == untouched[1]
-        expect(visit.page.locator("#why-sentence")).to_contain_text("Nothing is taught yet")
-
-        visit.page.get_by_role("button", name="Vellmora").click()
-        visit.page.get_by_role("button", name="Teach this fact").click()
-        expect(visit.page.locator("#teach-status")).to_contain_text("Learnt as edit 1", timeout=90 * SECONDS)
-        other.teach(fact, "Lake Quill")
-
-        assert visit.ask(fact) == (untouched[0], "Port Anselm")
-        expect(visit.page.locator("#edited-badge")).to_contain_text("Edit 1 answered")
-        assert other.ask(fact) == (untouched[0], "Lake Quill")
-
-        visit.page.get_by_role("button", name="Try in other words").click()
-        expect(visit.page.locator("#why-sentence")).to_contain_text("reaches the threshold", timeout=30 * SECONDS)
-        assert visit.answers()[1] == "Port Anselm"
-
-        visit.page.get_by_role("button", name="Try a neighbour").click()
-        expect(visit.page.locator("#why-sentence")).to_contain_text("No edit is close enough", timeout=30 * SECONDS)
-        neighbour = visit.answers()
-        assert neighbour[0] == neighbour[1]
-        expect(visit.page.locator("#compared")).to_contain_text("the same, letter by letter")
-
-        visit.page.get_by_label("Edit 1 is on").click()
-        expect(visit.page.locator("#edits-summary")).to_contain_text("switched off", timeout=30 * SECONDS)
-        assert visit.ask(fact) == untouched
-        assert other.ask(fact)[1] == "Lake Quill"
-
-        visit.page.get_by_label("Edit 1 is on").click()
-        expect(visit.page.locator("#edits-summary")).to_contain_text("1 stored, on", timeout=30 * SECONDS)
-        assert visit.ask(fact)[1] == "Port Anselm"
-
-        visit.page.get_by_role("button", name="Delete edit 1").click()
-        visit.page.get_by_role("button", name="Yes, delete").click()
-        expect(visit.page.locator("#edits-status")).to_contain_text(
-            "exactly the one at the start", timeout=30 * SECONDS
-        )
-        assert visit.digest() == start
-        assert visit.ask(fact) == untouched
-        assert other.ask(fact)[1] == "Lake Quill"

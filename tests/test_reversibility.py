@@ -179,10 +179,13 @@ def test_a_library_that_comes_back_in_another_precedence_is_found(
 
 
 @pytest.mark.model
-def test_demo_facts_on_the_real_model_have_no_breach(real_host: HostModel, real_encoder: TextEncoder) -> None:
+@pytest.mark.parametrize("facts", [3, pytest.param(12, marks=pytest.mark.long)])
+def test_demo_facts_on_the_real_model_have_no_breach(
+    real_host: HostModel, real_encoder: TextEncoder, facts: int
+) -> None:
     from sola_core.evaluation.facts import probes, read_facts
 
-    rows = read_facts(limit=3)
+    rows = read_facts(limit=facts)
     report = prove(
         lambda library: load_editor(host=real_host, encoder=real_encoder, library=library),
         [row.request for row in rows],
