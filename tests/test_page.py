@@ -12,8 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from sola_core.evaluation.certificate import read_certificate
-from sola_core.workspace import Limits
-from tests.serving import Served, served
+from tests.serving import Served
 from tests.visits import HOSTILE, PROMPT, SECONDS, TARGET, Come
 
 pytestmark = pytest.mark.browser
