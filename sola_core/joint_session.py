@@ -23,7 +23,7 @@ from sola_core.editors.base import Plan
 from sola_core.editors.joint import Fact, JointMethod, Learnt
 from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidRequest, NotReversible, UnknownEdit
 from sola_core.host.model import HostModel
-from sola_core.library.digest import edit_digest
+from sola_core.library.digest import edit_digest, state_digest
 from sola_core.records import Candidate, Edit, EditRequest, Erasure, Event, Route, TrainingRecord, TrainingStep
 from sola_core.steps import finish
 from sola_core.text import checked_prompt, checked_request, normalised_answer
@@ -244,9 +244,9 @@ class JointEditor(Asking):
     def state_digest(self) -> str:
         """Hex SHA-256 of which facts there are, which are on, and of all numbers of the shared state."""
         state, edits = self._now
-        parts = sorted(f"{edit.digest} {edit.enabled}" for edit in edits)
-        tensors = edit_digest(EditRequest(prompt="", target=""), self.method.tensors(state))
-        return hashlib.sha256("\n".join([self.method.name, tensors, *parts]).encode()).hexdigest()
+        numbers = edit_digest(EditRequest(prompt="", target=""), self.method.tensors(state))
+        parts = (self.method.name, numbers, state_digest(edits, self.method.name))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def copy(self) -> JointEditor:
         """Return an editor of its own with the same facts and the same state."""

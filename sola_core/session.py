@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sola_core.asking import RoutedAsking
 from sola_core.editors.base import Editor
-from sola_core.editors.methods import METHODS, joint_method
+from sola_core.editors.methods import METHODS, READS_TEXTS, joint_method
 from sola_core.editors.sola import Sola, SolaSettings
 from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidRequest, LibraryFull, UnknownEdit
 from sola_core.host.model import HostModel
@@ -36,7 +36,7 @@ from sola_core.records import (
     TrainedEdit,
     TrainingStep,
 )
-from sola_core.routed import RoutedEdits
+from sola_core.routed import RoutedEdits, load_encoder
 from sola_core.steps import finish
 from sola_core.text import canonical, checked_request
 from sola_core.transfer import PRESENT, Imported, Present, Tried, checked_shapes, exported, peft_base, tried_steps
@@ -102,6 +102,8 @@ def load_editor(
         raise InvalidInput(f"'{method}' keeps its facts in memory and works here alone: leave out library and worker.")
     host = host or HostModel.load(model, device)
     if method != "sola":
+        if method in READS_TEXTS and encoder is None:
+            encoder = load_encoder()
         return JointEditor(method=joint_method(method, seed, encoder), host=host)
     made = Sola(SolaSettings(seed=seed))
     store = Library.open(library, host_name=host.name, host_fingerprint=host.fingerprint)

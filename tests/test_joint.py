@@ -68,7 +68,8 @@ def test_a_fact_is_learnt_and_says_whether_it_holds(editor: JointEditor) -> None
     answer = editor.answer(FACTS[0].prompt, 24)
     assert edit.training.method == editor.method.name
     assert edit.training.held == (answer.text == "Oslo" and answer.stopped == "end")
-    assert edit.training.held, (edit.training.losses, answer)  # one fact alone every method can hold
+    if edit.training.steps:  # one fact alone can be held by whatever trains; a random host reads no facts in its prompt
+        assert edit.training.held, (edit.training.losses, answer)
     assert editor.edits == (edit,) and edit.id in editor.route(FACTS[0].prompt).edit_ids
     assert steps[-1] == "trying"
     assert not answer.route.deferred

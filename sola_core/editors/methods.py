@@ -6,6 +6,7 @@ Knows where each is made, and imports it when it is asked for. Knows no session.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sola_core.errors import InvalidInput
@@ -16,14 +17,29 @@ if TYPE_CHECKING:
 
 
 def _lora(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
-    from sola_core.editors.lora_sequential import SequentialLora, SequentialLoraSettings
+    from sola_core.editors.sequential import LORA, Sequential
 
-    return SequentialLora(SequentialLoraSettings(seed=seed))
+    return Sequential("lora", replace(LORA, seed=seed))
+
+
+def _finetune(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.sequential import FINETUNE, Sequential
+
+    return Sequential("finetune", replace(FINETUNE, seed=seed))
+
+
+def _retrieval(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.retrieval import Retrieval
+
+    if encoder is None:
+        raise InvalidInput("The method 'retrieval' finds facts with a sentence encoder: give it one.")
+    return Retrieval(encoder)
 
 
 Maker = Callable[[int, "TextEncoder | None"], "JointMethod[Any]"]
-JOINT: dict[str, Maker] = {"lora": _lora}
+JOINT: dict[str, Maker] = {"retrieval": _retrieval, "finetune": _finetune, "lora": _lora}
 METHODS = ("sola", *JOINT)
+READS_TEXTS = ("retrieval",)  # methods that need an encoder
 
 
 def joint_method(name: str, seed: int = 0, encoder: TextEncoder | None = None) -> JointMethod[Any]:
