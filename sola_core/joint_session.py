@@ -24,6 +24,7 @@ from sola_core.editors.joint import Fact, JointMethod, Learnt
 from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidRequest, NotReversible, UnknownEdit
 from sola_core.host.model import HostModel
 from sola_core.library.digest import edit_digest, state_digest
+from sola_core.library.sizes import LibrarySizes
 from sola_core.records import Candidate, Edit, EditRequest, Erasure, Event, Route, TrainingRecord, TrainingStep
 from sola_core.steps import finish
 from sola_core.text import checked_prompt, checked_request, normalised_answer
@@ -236,9 +237,10 @@ class JointEditor(Asking):
         return dict(self.method.tensors(self._now[0]))
 
     @property
-    def state_bytes(self) -> int:
-        """How many bytes the shared state takes."""
-        return sum(tensor.numel() * tensor.element_size() for tensor in self.state_tensors().values())
+    def sizes(self) -> LibrarySizes:
+        """How many bytes the shared state takes; there is no file."""
+        size = sum(tensor.numel() * tensor.element_size() for tensor in self.state_tensors().values())
+        return LibrarySizes(edits=len(self.edits), adapters=size, keys=0, pages=0)
 
     @property
     def state_digest(self) -> str:
