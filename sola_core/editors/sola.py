@@ -25,6 +25,7 @@ from sola_core.host.intervention import Intervention, ModuleFunction
 from sola_core.host.model import HostModel
 from sola_core.records import Capabilities, EditRequest, TrainedEdit, TrainingRecord, TrainingStep
 from sola_core.text import checked_request, normalised_answer
+from sola_core.words import Sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,17 +157,25 @@ class Sola:
         words = len(target) - 1
         if words > self.settings.max_target_tokens:
             raise InvalidInput(
-                f"The new answer has {words} tokens; at most {self.settings.max_target_tokens} are allowed. Shorten it."
+                Sentence(
+                    "The new answer has {words} tokens; at most {most} are allowed. Shorten it.",
+                    words=words,
+                    most=self.settings.max_target_tokens,
+                )
             )
         if words < 1:
-            raise InvalidInput("The new answer is empty. Type something and try again.")
+            raise InvalidInput(Sentence("The new answer is empty. Type something and try again."))
         for text in request.rephrases:
             host.prompt_ids(text)
         prompt = host.prompt_ids(request.prompt).ids.tolist()
         if len(prompt) + len(target) > host.context_tokens:
             raise InvalidInput(
-                f"The question has {len(prompt):,} tokens and leaves no room for the answer; this model reads "
-                f"{host.context_tokens:,} in all. Shorten the question."
+                Sentence(
+                    "The question has {count:,} tokens and leaves no room for the answer; this model reads {most:,} in "
+                    "all. Shorten the question.",
+                    count=len(prompt),
+                    most=host.context_tokens,
+                )
             )
         pairs = initial_pairs(host, self._modules(host), self.settings.rank, self._seed(request, host))
         return FitRow(prompt=prompt, target=target, pairs=pairs)
@@ -226,6 +235,9 @@ class Sola:
 def _not_held(request: EditRequest, answer: str) -> EditFailed:
     shown = answer if len(answer) <= 80 else answer[:79] + "\u2026"
     return EditFailed(
-        f"The model did not learn this answer: after training it said \u201c{shown}\u201d. Nothing was stored. "
-        "Try a shorter or plainer answer."
+        Sentence(
+            "The model did not learn this answer: after training it said “{shown}”. Nothing was stored. Try a "
+            "shorter or plainer answer.",
+            shown=shown,
+        )
     )
