@@ -154,4 +154,4 @@ def _version(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return "from a checkout"
+        return Sentence("from a checkout")

@@ -194,12 +194,13 @@ def left_english(shown: str, *, typed: tuple[str, ...] = ()) -> list[str]:
     for text in typed:
         shown = shown.replace(text, "")
     shown = re.sub(r"<[^>]*>", " ", shown)
-    return re.findall(r"\b(?:the|edits?|of|and|with|is|was|it|model|question|answers?|untouched|step)\b", shown)
+    return re.findall(r"\b(?:the|edits?|of|and|with|is|it|model|question|answers?|untouched|step)\b", shown)
 
 
 def test_the_german_page_holds_no_english_sentence(german: None) -> None:
     page = build(open_studio(host=tiny_host(), encoder=tiny_encoder(), use_umap=False))
-    english = {e.pattern for e in translations("de") if e.pattern != e.said[0] and not e.pattern.islower()}
+    # an example of what may be typed stays in its translation
+    english = {e.pattern for e in translations("de") if e.pattern not in e.said[0] and not e.pattern.islower()}
     long = [pattern for pattern in english if pattern.count(" ") > 2 and "{" not in pattern]
     shown = [
         text
@@ -269,7 +270,7 @@ def test_what_is_said_of_records_is_german(german: None) -> None:
         said += [c for row in history_words.moments_table(history, clock) for c in row]
         said += [history_words.lost_words(history.at(2), clock), history_words.undo_words(workspace.undoable(history))]
     studio.registry.close()
-    assert "Änderung 1 ist gelöscht." in " ".join(said) and "Buchstabe für Buchstabe" in " ".join(said)
+    assert "Änderung 1 ist gelöscht." in " ".join(said)
     assert [(text, found) for text in said if (found := left_english(text, typed=typed))] == []
 
 

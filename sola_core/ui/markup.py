@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sola_core.ui import texts
-from sola_core.words import say
+from sola_core.words import here, say
 
 if TYPE_CHECKING:
     from sola_core.studio import About
@@ -141,7 +141,7 @@ def figures(parts: Sequence[tuple[str, str, str]]) -> str:
 
 def footer(about: About, digest: str, router: str) -> str:
     """Return the foot of the page: all that is needed to repeat what was seen, `router` being the one in use now."""
-    versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
+    versions = ", ".join(f"{name} {here(version)}" for name, version in about.versions.items())
     fingerprint_name, digest_name, router_name = say("Host fingerprint"), say("State digest"), say("Router")
     parts = {
         say("Model"): about.model,
