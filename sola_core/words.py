@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 from sola_core.errors import InvalidInput
 from sola_core.resources import asset
@@ -25,7 +25,6 @@ from sola_core.resources import asset
 ENGLISH = "en"
 FOLDER = "languages"  # of the assets, with a file of translations for each language but English
 MAGIC = 0x950412DE  # of a compiled catalogue
-Thing = TypeVar("Thing")
 
 
 class Sentence(str):
