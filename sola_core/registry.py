@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sola_core.errors import InvalidInput, SessionRequired, WorkspacesFull
-from sola_core.records import KeysMade
+from sola_core.records import Edit, KeysMade
 from sola_core.routing.router import ROUTERS, checked_name
 from sola_core.steps import finish
 from sola_core.workspace import Limits, Workspace
@@ -46,15 +46,21 @@ class WorkspaceRegistry:
         *,
         limits: Limits | None = None,
         personal: bool = False,
+        place: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits, self.personal = limits or Limits(), personal
+        self.place = (
+            place  # personal: names the library that is open now, so that a page can tell that it was exchanged
+        )
         self._new, self._clock = new_workspace, clock
         self._home = new_workspace()  # personal: the one workspace; shared: the empty one
         self._home.remembers = personal
+        self._own = _Room(self._home, clock(), "")  # personal: who is at work in it
         self._empty = {self._home.router_name: self._home}  # shared: one for each router that somebody chose
         self._lock = threading.RLock()
         self._rooms: dict[str, _Room] = {}
+        self._left: set[_Room] = set()  # personal: exchanged while somebody was reading in them
         self._secret = secrets.token_bytes(32)
 
     def __len__(self) -> int:
@@ -107,7 +113,7 @@ class WorkspaceRegistry:
         """Hold the visitor's workspace while reading or changing what is in it; makes none."""
         with self._lock:
             self._sweep()
-            room = self._rooms.get(visitor.key)
+            room = self._own if self.personal else self._rooms.get(visitor.key)
             if room is not None:
                 room.users += 1
             found = room.workspace if room is not None else self._empty_one(visitor.router)
@@ -123,16 +129,15 @@ class WorkspaceRegistry:
 
         Raises WorkspacesFull when there is no room and no workspace has been idle for long enough.
         """
-        if self.personal:
-            yield self._home
-            return
         with self._lock:
             self._sweep()
-            room = self._rooms.get(visitor.key) or self._open(visitor)
-            room.users += 1
+            room = self._own if self.personal else self._rooms.get(visitor.key) or self._open(visitor)
+            room.users, room.changing = room.users + 1, room.changing + 1
         try:
             yield room.workspace
         finally:
+            with self._lock:
+                room.changing -= 1
             self._leave(visitor, room)
 
     def use_router(self, visitor: Visitor, name: str) -> Generator[KeysMade, None, None]:
@@ -141,8 +146,33 @@ class WorkspaceRegistry:
         Makes no workspace: one who has none brings the choice along as `Visitor.router`.
         """
         checked_name(name)
-        with self.visit(visitor) as workspace:
+        hold = self.claim if self.personal else self.visit
+        with hold(visitor) as workspace:
             yield from workspace.use_router(name)
+
+    @property
+    def changing(self) -> bool:
+        """True while something is being taught, loaded or given keys in the personal workspace."""
+        return self._own.changing > 0
+
+    def exchange(
+        self, new_workspace: Callable[[], Workspace], place: str, then: Callable[[], None]
+    ) -> tuple[Edit, ...] | None:
+        """Put another workspace in the place of the personal one; return the edits of the one before, None while it is changed.
+
+        Who is reading in the old one, such as an answer on its way, finishes there; then it is closed and `then` is called.
+        """
+        assert self.personal
+        with self._lock:
+            old = self._own
+            if old.changing:
+                return None
+            edits, home = old.workspace.edits, new_workspace()
+            self._own, self._home, self._new, self.place = _Room(home, self._clock(), ""), home, new_workspace, place
+            self._empty = {home.router_name: home}
+            old.then = then
+            self._end(old)
+        return edits
 
     def close(self) -> None:
         """Close every workspace."""
@@ -152,6 +182,9 @@ class WorkspaceRegistry:
             self._rooms.clear()
             for workspace in self._empty.values():
                 workspace.close()
+            for room in self._left:
+                room.workspace.close()
+            self._left.clear()
 
     def _signed(self, nonce: str) -> str:
         return nonce + hmac.new(self._secret, nonce.encode(), hashlib.sha256).hexdigest()[: 2 * TOKEN_BYTES]
@@ -186,9 +219,24 @@ class WorkspaceRegistry:
         with self._lock:
             room.users -= 1
             room.last_used = self._clock()
+            if self.personal:
+                self._end(room)
+                return
             if not room.users and not room.workspace.taught and self._rooms.get(visitor.key) is room:
                 del self._rooms[visitor.key]
                 room.workspace.close()
+
+    def _end(self, room: _Room) -> None:
+        """Close a personal workspace that was exchanged, once nobody is in it any more."""
+        if room is self._own:
+            return
+        self._left.discard(room)
+        if room.users:
+            self._left.add(room)
+            return
+        room.workspace.close()
+        if room.then is not None:
+            room.then()
 
     def _sweep(self) -> None:
         latest = self._clock() - self.limits.idle_seconds
@@ -201,3 +249,5 @@ class WorkspaceRegistry:
 class _Room:
     def __init__(self, workspace: Workspace, now: float, address: str) -> None:
         self.workspace, self.users, self.last_used, self.address = workspace, 0, now, address
+        self.changing = 0  # those of the users who teach, load or make keys
+        self.then: Callable[[], None] | None = None

@@ -158,7 +158,9 @@ def _check_host(db: sqlite3.Connection, path: Path | None, host_name: str, host_
     if meta["host_fingerprint"] != host_fingerprint:
         raise LibraryMismatch(
             f"{path} belongs to the model {meta['host_name']} ({meta['host_fingerprint'][:12]}), but the model in use "
-            f"is {host_name} ({host_fingerprint[:12]}). Load that model, or choose another library."
+            f"is {host_name} ({host_fingerprint[:12]}). Start with that model (--model, by its name, folder or Hub id), or name "
+            f"another file for this one (--library, a new one is made). Opened with its own model, the page offers to change "
+            "it and to teach the facts again, under “Prove and keep”."
         )
 
 
