@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sola_core.errors import InvalidInput, SessionRequired, WorkspacesFull
+from sola_core.errors import InvalidInput, LibraryExchanged, SessionRequired, WorkspacesFull
 from sola_core.records import Edit, KeysMade
 from sola_core.routing.router import ROUTERS, checked_name
 from sola_core.steps import finish
@@ -31,6 +31,7 @@ class Visitor:
     key: str = field(repr=False)
     router: str = ""  # the one chosen before there is a workspace; empty: the server's default
     address: str = field(default="", compare=False)  # of the computer that asks, as far as the server can tell
+    place: str = field(default="", compare=False)  # the personal library that a page shows; empty: whichever is open
 
 
 class WorkspaceRegistry:
@@ -78,21 +79,23 @@ class WorkspaceRegistry:
             return False
         return hmac.compare_digest(token, self._signed(token[: 2 * TOKEN_BYTES]))
 
-    def visitor(self, session_hash: object, token: object = "", router: object = "", *, address: str = "") -> Visitor:
+    def visitor(
+        self, session_hash: object, token: object = "", router: object = "", *, address: str = "", place: object = ""
+    ) -> Visitor:
         """Name a visitor by the browser's token, else by the session; raise SessionRequired when there is neither.
 
         Tokens and sessions cost a program nothing; `address` is what bounds how many workspaces it can make.
         `router` is the one that a workspace made for this visitor starts with; what is no router's name counts for none.
         """
-        wish = self.wish(router)
+        wish, shown = self.wish(router), place if isinstance(place, str) else ""
         if self.is_minted(token):
-            return Visitor(key=f"token {token}", router=wish, address=address)
+            return Visitor(key=f"token {token}", router=wish, address=address, place=shown)
         if isinstance(session_hash, str) and session_hash.strip():
             if len(session_hash) > MAX_SESSION_CHARS:
                 raise InvalidInput(f"A session hash has at most {MAX_SESSION_CHARS} characters.")
-            return Visitor(key=f"session {session_hash}", router=wish, address=address)
+            return Visitor(key=f"session {session_hash}", router=wish, address=address, place=shown)
         if self.personal:
-            return Visitor(key="personal")
+            return Visitor(key="personal", place=shown)
         raise SessionRequired(
             "This server keeps every visitor's edits apart and cannot tell who asks: the request has no session. "
             "Use the page, or gradio_client.Client, which sends one."
@@ -113,6 +116,7 @@ class WorkspaceRegistry:
         """Hold the visitor's workspace while reading or changing what is in it; makes none."""
         with self._lock:
             self._sweep()
+            self._require_place(visitor)
             room = self._own if self.personal else self._rooms.get(visitor.key)
             if room is not None:
                 room.users += 1
@@ -131,6 +135,7 @@ class WorkspaceRegistry:
         """
         with self._lock:
             self._sweep()
+            self._require_place(visitor)
             room = self._own if self.personal else self._rooms.get(visitor.key) or self._open(visitor)
             room.users, room.changing = room.users + 1, room.changing + 1
         try:
@@ -185,6 +190,14 @@ class WorkspaceRegistry:
             for room in self._left:
                 room.workspace.close()
             self._left.clear()
+
+    def _require_place(self, visitor: Visitor) -> None:
+        """Raise LibraryExchanged when a page shows the edits of another model than the one in use."""
+        if self.personal and visitor.place and visitor.place != self.place:
+            raise LibraryExchanged(
+                "The model was changed in another window, and this page shows the edits of the one before. Nothing was done. "
+                "Load the page anew to go on."
+            )
 
     def _signed(self, nonce: str) -> str:
         return nonce + hmac.new(self._secret, nonce.encode(), hashlib.sha256).hexdigest()[: 2 * TOKEN_BYTES]
