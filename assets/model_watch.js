@@ -5,7 +5,7 @@
 // that shows another one is told so; the server refuses what it sends in any case.
 const PERIOD = 3000; // milliseconds
 const notice = element.querySelector(".sola-moved");
-const watch = { place: null };
+const shown = { place: null };
 
 async function look() {
   if (!document.hidden) {
@@ -13,8 +13,8 @@ async function look() {
       const answer = await fetch("place", { cache: "no-store" });
       if (answer.ok) {
         const { place } = await answer.json();
-        watch.place ??= place;
-        notice.hidden = place === watch.place;
+        shown.place ??= place;
+        notice.hidden = place === shown.place;
       }
     } catch {
       // the server is gone or busy: gradio tells of that

@@ -7,12 +7,14 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
 from gradio_client import Client
+from playwright.sync_api import expect
 
 from sola_core.errors import HostUnavailable, InvalidInput, LibraryExchanged, SwitchRefused
 from sola_core.studio import Studio, open_studio
@@ -22,10 +24,12 @@ from sola_core.ui.keep import KeepHandlers
 from sola_core.ui.models import ModelsHandlers
 from sola_core.ui.routers import RouterHandlers
 from sola_core.ui.tools import Tools
+from tests.serving import Served
 from tests.test_keep_panel import ROWS, STATUS, TEACH, WAITING
-from tests.test_switching import BOOK, FRANCE, editor, hosts, own_cache, studio, teach
+from tests.test_switching import BOOK, FRANCE, editor, hosts, opened, own_cache, studio, teach
 from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
+from tests.visits import SECONDS, Come
 
 __all__ = ["hosts", "own_cache", "studio"]
 ME, YOU = gr.Request(session_hash="me"), gr.Request(session_hash="you")
@@ -48,6 +52,17 @@ def shared() -> Iterator[Studio]:
     found.close()
 
 
+@contextmanager
+def served_personal(model: Path, library: Path) -> Iterator[Served]:
+    found = opened(model, library)
+    page = build(found)
+    try:
+        yield Served(url=launch(page, found, host="127.0.0.1", block=False), studio=found, page=page)
+    finally:
+        page.close(verbose=False)
+        found.close()
+
+
 # ---- what it says ----
 
 
@@ -60,7 +75,7 @@ def test_the_panel_says_which_model_is_in_use_and_offers_those_that_fit(
     assert f"the folder {hosts['one'].resolve()}" in str(shown[NOW])
     choices: dict[str, str] = {name: words for words, name in shown[CHOICE]["choices"]}  # type: ignore[index]
     assert next(iter(choices)) == "smollm2-135m" and list(choices)[-1] == model_words.OTHER
-    assert "fetches 93 MB once, needs 992 MB of memory" in choices["smollm2-135m"]
+    assert "fetches 93 MB once, needs 1.0 GB of memory" in choices["smollm2-135m"]
     assert "362 million parameters in 32 layers" in choices["HuggingFaceTB/SmolLM2-360M-Instruct"]
     assert "meta-llama/Llama-3.2-1B-Instruct" not in choices  # is not offered
     assert "Llama-3.2-1B-Instruct does not fit: it needs 5.8 GB of memory, and 3.0 GB are free" in str(shown[UNFIT])
@@ -238,3 +253,31 @@ def test_nothing_of_it_is_reachable_on_a_shared_page(shared: Studio, studio: Stu
         assert refused.value.code == 404
     finally:
         page.close(verbose=False)
+
+
+# ---- in a browser ----
+
+
+@pytest.mark.browser
+def test_two_windows_and_a_change_of_the_model(come: Come, hosts: dict[str, Path], tmp_path: Path) -> None:
+    with served_personal(hosts["one"], tmp_path / "facts.db") as server:
+        teach(server.studio, FRANCE)
+        one, other = come(server), come(server)
+        one.open("Prove and keep")
+        one.page.locator("#model-other").locator("textarea, input").fill(str(hosts["two"]))
+        expect(one.page.locator("#model-needs")).to_contain_text("is on this computer")
+        one.page.get_by_role("button", name="Change to this model").click()
+        expect(one.page.locator("#model-now")).to_contain_text(
+            "facts.two.db", timeout=90 * SECONDS
+        )  # it was loaded anew
+        expect(one.page.get_by_role("tab", name="Prove and keep")).to_have_attribute("aria-selected", "true")
+        expect(other.page.get_by_text("The model was changed in another window")).to_be_visible()
+        one.page.get_by_role("button", name="Teach this fact to this model too").click()
+        expect(one.page.locator("#keep-table")).to_contain_text(FRANCE.prompt)
+        one.page.get_by_role("button", name="Teach these facts").click()
+        expect(one.page.locator("#keep-status")).to_contain_text("1 fact taught", timeout=90 * SECONDS)
+        expect(one.page.locator("#model-teach")).to_be_hidden()
+        before = other.digest()
+        other.page.get_by_role("button", name="Load the page anew").click()
+        expect(other.page.locator("#sola-digest")).to_have_text(one.digest())
+        assert one.digest() != before
