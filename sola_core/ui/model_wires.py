@@ -22,7 +22,7 @@ def connect_models(wires: Wires, panel: ModelsPanel, arrived: Dependency) -> Non
     """Fill the panel when somebody comes; on a change the page is loaded anew, for all that it shows is another model's."""
     act, keep, token = ModelsHandlers(wires.studio), wires.keep, wires.token
     quick(arrived.then, act.show, [token], panel.shown)
-    joining.latest([panel.other.input], act.look, [panel.other, token], panel.looked, preprocess=False)
+    joining.latest([panel.other.change], act.look, [panel.other, token], panel.looked, preprocess=False)
     at_once = wires.registry.limits.at_once
     run = joining.model([panel.load.click], act.load, [panel.choice, panel.other, token], panel.loading, at_once,
                         preprocess=False)  # fmt: skip
