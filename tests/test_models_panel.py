@@ -21,6 +21,7 @@ from sola_core.studio import Studio, open_studio
 from sola_core.ui import border, model_words
 from sola_core.ui.build import build, launch
 from sola_core.ui.keep import KeepHandlers
+from sola_core.ui.map import MapHandlers
 from sola_core.ui.models import ModelsHandlers
 from sola_core.ui.routers import RouterHandlers
 from sola_core.ui.tools import Tools
@@ -148,6 +149,8 @@ def test_a_page_that_shows_the_model_before_can_do_nothing_until_it_is_loaded_an
     )  # choosing a router does not make it a new page
     with pytest.raises(LibraryExchanged):
         list(RouterHandlers(studio).switch("hidden", stale, YOU))
+    *drawn, timer = MapHandlers(studio).improve(None, "pca", stale, YOU)  # comes by itself: nobody is told
+    assert isinstance(timer, gr.Timer) and not timer.active and all(one == gr.skip() for one in drawn)
     arrived = border.kept(registry, stale, place=registry.place)
     with registry.visit(border.visitor(registry, YOU, arrived)) as workspace:
         assert workspace.edits == ()
