@@ -80,6 +80,14 @@ class LibraryBusy(LibraryError):
     """Another process is writing to the library."""
 
 
+class LibraryExchanged(SolaError):
+    """A page shows another library than the one that is open now."""
+
+
+class SwitchRefused(SolaError):
+    """The model cannot be changed now, or not to this one; the one in use stays."""
+
+
 class SessionRequired(SolaError):
     """A request on a shared server came without a session of its own."""
 

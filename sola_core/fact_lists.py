@@ -8,11 +8,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sola_core.errors import InvalidInput
-from sola_core.records import EditRequest
+from sola_core.records import Edit, EditRequest
 from sola_core.text import canonical, checked_request
 from sola_core.words import Sentence
 
@@ -38,6 +38,7 @@ class ListedFact:
     line: int  # where it begins in the file, 1-based
     request: EditRequest | None
     error: str = ""
+    enabled: bool = True  # whether it is to be on when it is taught
 
 
 def read_facts_list(content: bytes) -> tuple[ListedFact, ...]:
@@ -82,6 +83,26 @@ def read_facts_list(content: bytes) -> tuple[ListedFact, ...]:
     if not found:
         raise InvalidInput(Sentence("The list has a heading, but no fact below it."))
     return tuple(found)
+
+
+def listed(edits: Sequence[Edit]) -> tuple[ListedFact, ...]:
+    """Return the facts of one library as a list for another, which has another model: in order of teaching, with their switches.
+
+    Of several with the same question the one that answers it is taught: the newest that is on, else the newest.
+    """
+    answering: dict[str, Edit] = {}
+    for edit in edits:
+        key = canonical(edit.prompt)
+        if edit.enabled or not (key in answering and answering[key].enabled):
+            answering[key] = edit
+    return tuple(
+        ListedFact(line=line, request=edit.request, enabled=edit.enabled)
+        if answering[canonical(edit.prompt)] is edit
+        else ListedFact(
+            line=line, request=None, error=Sentence("Another edit answers the same question; that one is taught.")
+        )
+        for line, edit in enumerate(edits, start=1)
+    )
 
 
 def _json_lines(text: str) -> Iterator[tuple[int, object]]:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sola_core.errors import InvalidInput, SessionRequired, WorkspacesFull
-from sola_core.records import KeysMade
+from sola_core.errors import InvalidInput, LibraryExchanged, SessionRequired, WorkspacesFull
+from sola_core.records import Edit, KeysMade
 from sola_core.routing.router import ROUTERS, checked_name
 from sola_core.steps import finish
 from sola_core.words import Sentence
@@ -32,6 +32,7 @@ class Visitor:
     key: str = field(repr=False)
     router: str = ""  # the one chosen before there is a workspace; empty: the server's default
     address: str = field(default="", compare=False)  # of the computer that asks, as far as the server can tell
+    place: str = field(default="", compare=False)  # the personal library that a page shows; empty: whichever is open
 
 
 class WorkspaceRegistry:
@@ -47,15 +48,21 @@ class WorkspaceRegistry:
         *,
         limits: Limits | None = None,
         personal: bool = False,
+        place: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits, self.personal = limits or Limits(), personal
+        self.place = (
+            place  # personal: names the library that is open now, so that a page can tell that it was exchanged
+        )
         self._new, self._clock = new_workspace, clock
         self._home = new_workspace()  # personal: the one workspace; shared: the empty one
         self._home.remembers = personal
+        self._own = _Room(self._home, clock(), "")  # personal: who is at work in it
         self._empty = {self._home.router_name: self._home}  # shared: one for each router that somebody chose
         self._lock = threading.RLock()
         self._rooms: dict[str, _Room] = {}
+        self._left: set[_Room] = set()  # personal: exchanged while somebody was reading in them
         self._secret = secrets.token_bytes(32)
 
     def __len__(self) -> int:
@@ -73,21 +80,23 @@ class WorkspaceRegistry:
             return False
         return hmac.compare_digest(token, self._signed(token[: 2 * TOKEN_BYTES]))
 
-    def visitor(self, session_hash: object, token: object = "", router: object = "", *, address: str = "") -> Visitor:
+    def visitor(
+        self, session_hash: object, token: object = "", router: object = "", *, address: str = "", place: object = ""
+    ) -> Visitor:
         """Name a visitor by the browser's token, else by the session; raise SessionRequired when there is neither.
 
         Tokens and sessions cost a program nothing; `address` is what bounds how many workspaces it can make.
         `router` is the one that a workspace made for this visitor starts with; what is no router's name counts for none.
         """
-        wish = self.wish(router)
+        wish, shown = self.wish(router), place if isinstance(place, str) else ""
         if self.is_minted(token):
-            return Visitor(key=f"token {token}", router=wish, address=address)
+            return Visitor(key=f"token {token}", router=wish, address=address, place=shown)
         if isinstance(session_hash, str) and session_hash.strip():
             if len(session_hash) > MAX_SESSION_CHARS:
                 raise InvalidInput(Sentence("A session hash has at most {most} characters.", most=MAX_SESSION_CHARS))
-            return Visitor(key=f"session {session_hash}", router=wish, address=address)
+            return Visitor(key=f"session {session_hash}", router=wish, address=address, place=shown)
         if self.personal:
-            return Visitor(key="personal")
+            return Visitor(key="personal", place=shown)
         raise SessionRequired(
             Sentence(
                 "This server keeps every visitor's edits apart and cannot tell who asks: the request has no session. "
@@ -110,7 +119,8 @@ class WorkspaceRegistry:
         """Hold the visitor's workspace while reading or changing what is in it; makes none."""
         with self._lock:
             self._sweep()
-            room = self._rooms.get(visitor.key)
+            self._require_place(visitor)
+            room = self._own if self.personal else self._rooms.get(visitor.key)
             if room is not None:
                 room.users += 1
             found = room.workspace if room is not None else self._empty_one(visitor.router)
@@ -126,16 +136,16 @@ class WorkspaceRegistry:
 
         Raises WorkspacesFull when there is no room and no workspace has been idle for long enough.
         """
-        if self.personal:
-            yield self._home
-            return
         with self._lock:
             self._sweep()
-            room = self._rooms.get(visitor.key) or self._open(visitor)
-            room.users += 1
+            self._require_place(visitor)
+            room = self._own if self.personal else self._rooms.get(visitor.key) or self._open(visitor)
+            room.users, room.changing = room.users + 1, room.changing + 1
         try:
             yield room.workspace
         finally:
+            with self._lock:
+                room.changing -= 1
             self._leave(visitor, room)
 
     def use_router(self, visitor: Visitor, name: str) -> Generator[KeysMade, None, None]:
@@ -144,8 +154,33 @@ class WorkspaceRegistry:
         Makes no workspace: one who has none brings the choice along as `Visitor.router`.
         """
         checked_name(name)
-        with self.visit(visitor) as workspace:
+        hold = self.claim if self.personal else self.visit
+        with hold(visitor) as workspace:
             yield from workspace.use_router(name)
+
+    @property
+    def changing(self) -> bool:
+        """True while something is being taught, loaded or given keys in the personal workspace."""
+        return self._own.changing > 0
+
+    def exchange(
+        self, new_workspace: Callable[[], Workspace], place: str, then: Callable[[], None]
+    ) -> tuple[Edit, ...] | None:
+        """Put another workspace in the place of the personal one; return the edits of the one before, None while it is changed.
+
+        Who is reading in the old one, such as an answer on its way, finishes there; then it is closed and `then` is called.
+        """
+        assert self.personal
+        with self._lock:
+            old = self._own
+            if old.changing:
+                return None
+            edits, home = old.workspace.edits, new_workspace()
+            self._own, self._home, self._new, self.place = _Room(home, self._clock(), ""), home, new_workspace, place
+            self._empty = {home.router_name: home}
+            old.then = then
+            self._end(old)
+        return edits
 
     def close(self) -> None:
         """Close every workspace."""
@@ -155,6 +190,19 @@ class WorkspaceRegistry:
             self._rooms.clear()
             for workspace in self._empty.values():
                 workspace.close()
+            for room in self._left:
+                room.workspace.close()
+            self._left.clear()
+
+    def _require_place(self, visitor: Visitor) -> None:
+        """Raise LibraryExchanged when a page shows the edits of another model than the one in use."""
+        if self.personal and visitor.place and visitor.place != self.place:
+            raise LibraryExchanged(
+                Sentence(
+                    "The model was changed in another window, and this page shows the edits of the one before. Nothing "
+                    "was done. Load the page anew to go on."
+                )
+            )
 
     def _signed(self, nonce: str) -> str:
         return nonce + hmac.new(self._secret, nonce.encode(), hashlib.sha256).hexdigest()[: 2 * TOKEN_BYTES]
@@ -191,9 +239,24 @@ class WorkspaceRegistry:
         with self._lock:
             room.users -= 1
             room.last_used = self._clock()
+            if self.personal:
+                self._end(room)
+                return
             if not room.users and not room.workspace.taught and self._rooms.get(visitor.key) is room:
                 del self._rooms[visitor.key]
                 room.workspace.close()
+
+    def _end(self, room: _Room) -> None:
+        """Close a personal workspace that was exchanged, once nobody is in it any more."""
+        if room is self._own:
+            return
+        self._left.discard(room)
+        if room.users:
+            self._left.add(room)
+            return
+        room.workspace.close()
+        if room.then is not None:
+            room.then()
 
     def _sweep(self) -> None:
         latest = self._clock() - self.limits.idle_seconds
@@ -206,3 +269,5 @@ class WorkspaceRegistry:
 class _Room:
     def __init__(self, workspace: Workspace, now: float, address: str) -> None:
         self.workspace, self.users, self.last_used, self.address = workspace, 0, now, address
+        self.changing = 0  # those of the users who teach, load or make keys
+        self.then: Callable[[], None] | None = None

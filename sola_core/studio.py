@@ -5,13 +5,13 @@ Opens the engine for many visitors at once. Knows no page.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sola_core.atlas import Atlas, Embed, Layout
+from sola_core.atlas import Atlas
+from sola_core.engine import About, Engine, EngineRoom, describe
 from sola_core.evaluation.facts import read_facts
 from sola_core.evaluation.rows import Row
 from sola_core.host.fingerprint import Progress as OnProgress
@@ -19,14 +19,11 @@ from sola_core.host.model import HostModel
 from sola_core.registry import WorkspaceRegistry
 from sola_core.resources import asset
 from sola_core.routed import load_encoder
-from sola_core.routing.router import ROUTERS, make_router
-from sola_core.session import SolaEditor, load_editor
 from sola_core.settings import Limits
 from sola_core.settings import Worker as WorkerName
+from sola_core.switching import HostSwitch
 from sola_core.words import Sentence
-from sola_core.worker.process import ProcessWorker
-from sola_core.worker.zero import OnGpu, ZeroGpuWorker, gpu_decorator
-from sola_core.workspace import Workspace
+from sola_core.worker.zero import OnGpu, gpu_decorator
 
 if TYPE_CHECKING:
     from sola_core.routing.encoders import TextEncoder
@@ -34,36 +31,38 @@ if TYPE_CHECKING:
 
 __all__ = ["About", "OnProgress", "Studio", "describe", "fact_for", "open_studio"]
 
-SHOWN_VERSIONS = ("sola-studio", "torch", "transformers", "gradio")
-
-
-@dataclass(frozen=True, kw_only=True)
-class About:
-    """What the footer says about this server."""
-
-    model: str
-    fingerprint: str  # hex SHA-256 of the host's files
-    device: str
-    dtype: str
-    router: str  # the one that every workspace starts with
-    seed: int
-    versions: Mapping[str, str]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Studio:
     """One server's page: all that its panels share."""
 
     registry: WorkspaceRegistry
-    about: About
     facts: tuple[Row, ...]  # made-up ones to try; their rephrasings and neighbours are asked, not taught
-    worker: Worker | None = None  # where the model trains and answers, if not here
+    engine: Engine | None = None  # of a shared server, for good
+    switch: HostSwitch | None = None  # of a personal one, which has an engine that can be exchanged
+
+    @property
+    def about(self) -> About:
+        """What the footer says now."""
+        return self._engine.about
+
+    @property
+    def worker(self) -> Worker | None:
+        """Where the model trains and answers, if not here."""
+        return self._engine.worker
 
     def close(self) -> None:
         """Close every workspace, and let go of the worker."""
+        if self.switch is not None:
+            self.switch.stop()
         self.registry.close()
-        if self.worker is not None:
-            self.worker.close()
+        self._engine.close()
+
+    @property
+    def _engine(self) -> Engine:
+        engine = self.engine if self.switch is None else self.switch.engine
+        assert engine is not None
+        return engine
 
 
 def open_studio(
@@ -87,6 +86,7 @@ def open_studio(
     tell = on_progress or (lambda text, share: None)
     limits = limits or Limits()
     on_gpu: OnGpu | None = gpu_decorator() if worker == "zerogpu" else None
+    wanted = model if host is None else host.name
     if host is None:
         tell(Sentence("Loading the language model"), None)
         host = HostModel.load(model, "cpu" if worker == "zerogpu" else device, on_progress)
@@ -94,64 +94,19 @@ def open_studio(
         tell(Sentence("Loading the encoder of questions"), None)
         encoder = load_encoder(on_progress)
     tell(Sentence("Preparing the page"), None)
-    hired: Worker | None = None if on_gpu is None else ZeroGpuWorker(host, on_gpu)
-    if worker == "process":
-        hired = ProcessWorker(functools.partial(HostModel.load, model, device))
-    editor = load_editor(library=library or ":memory:", seed=seed, host=host, encoder=encoder, worker=hired)
     atlas = Atlas(asset("reference_sentences.txt").read_text(encoding="utf-8").splitlines(), use_umap=use_umap)
-    embeds = _embeds(editor, encoder)
-    sheet = atlas.sheet(editor.router_name, embeds[editor.router_name])
-    plain = {name: atlas.cold_sheet(embed) for name, embed in embeds.items()}
-    waiting = [editor]
-
-    def new_workspace() -> Workspace:
-        own = waiting.pop() if waiting else load_editor(host=editor.host, encoder=encoder, seed=seed, worker=hired)
-        spaces = {name: Layout(cold, "pca") for name, cold in plain.items()}
-        return Workspace(own, Layout(sheet), limits, max_edits=None if library else limits.edits, spaces=spaces)
-
-    return Studio(
-        registry=WorkspaceRegistry(new_workspace, limits=limits, personal=library is not None),
-        about=describe(editor, seed),
-        facts=read_facts(),
-        worker=hired,
+    room = EngineRoom(
+        device=device, seed=seed, limits=limits, encoder=encoder, atlas=atlas, worker=worker, on_gpu=on_gpu
     )
-
-
-def describe(editor: SolaEditor, seed: int) -> About:
-    """Return what the footer says about an editor and this installation."""
-    host = editor.host
-    return About(
-        model=host.name,
-        fingerprint=host.fingerprint,
-        device=host.device,
-        dtype=str(host.dtype).removeprefix("torch."),
-        router=editor.router_name,
-        seed=seed,
-        versions={name: _version(name) for name in SHOWN_VERSIONS},
-    )
+    own = Path(library).expanduser().absolute() if library else None
+    engine = room.open(host, wanted, own, room.hire(host, model))
+    personal = library is not None
+    registry = WorkspaceRegistry(engine.new_workspace, limits=limits, personal=personal, place=engine.place)
+    if not personal:
+        return Studio(registry=registry, facts=read_facts(), engine=engine)
+    return Studio(registry=registry, facts=read_facts(), switch=HostSwitch(registry, room, engine))
 
 
 def fact_for(facts: Sequence[Row], prompt: str) -> Row | None:
     """Return the demo fact with this prompt."""
     return next((fact for fact in facts if fact.prompt == prompt), None)
-
-
-def _embeds(editor: SolaEditor, encoder: TextEncoder) -> dict[str, Embed]:
-    """Return what turns a text into a vector in each router's space: routers of the map's own, which hold no keys."""
-    host, module = editor.host, editor.method.decision_module(editor.host)
-    return {
-        name: make_router(
-            name,
-            encoder=encoder,
-            read_state=lambda text: host.module_input(text, module),
-            host_fingerprint=host.fingerprint,
-        ).embed
-        for name in reversed(ROUTERS)
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return Sentence("from a checkout")

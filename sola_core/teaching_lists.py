@@ -48,6 +48,9 @@ class Teacher(Protocol):
     def edit(self, request: EditRequest, *, replace: Sequence[str] = ()) -> Edit:
         """Teach one fact; `replace` names edits that are deleted with it."""
 
+    def set_enabled(self, edit_id: str, enabled: bool) -> Edit:
+        """Switch an edit on or off."""
+
 
 def teach_list_steps(
     editor: Teacher, facts: Sequence[ListedFact], present: Present = "skip"
@@ -93,6 +96,9 @@ def _taught(editor: Teacher, fact: ListedFact, present: Present) -> ListedOutcom
         return ListedOutcome(line=fact.line, outcome="present", edit=edit, reason=reason)
     replaced = [edit.id for edit in here] if present == "replace" else []
     try:
-        return ListedOutcome(line=fact.line, outcome="taught", edit=editor.edit(request, replace=replaced))
+        edit = editor.edit(request, replace=replaced)
+        if not fact.enabled:
+            edit = editor.set_enabled(edit.id, False)
+        return ListedOutcome(line=fact.line, outcome="taught", edit=edit)
     except EditFailed as error:
         return ListedOutcome(line=fact.line, outcome="failed", reason=str(error))

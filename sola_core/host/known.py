@@ -16,11 +16,14 @@ from sola_core.host.wheels import Wheel, WheelMember
 
 @dataclass(frozen=True, kw_only=True)
 class HubModel:
-    """A model on the Hugging Face Hub at a fixed commit."""
+    """A model on the Hugging Face Hub at a fixed commit, or at the newest one."""
 
     name: str
     repo: str
-    revision: str
+    revision: str | None = None  # None: the newest
+    parameters: int = 0  # facts about it, told before it is fetched; 0: not known
+    layers: int = 0
+    download: int = 0  # bytes
 
 
 def _smollm2() -> PackagedModel:
@@ -50,6 +53,8 @@ def _smollm2() -> PackagedModel:
         room=420_000_000,  # the GGUF beside the converted folder, and a reserve
         build=convert_gguf,
         requirements=REQUIREMENTS,
+        parameters=134_515_008,
+        layers=30,
     )
 
 
@@ -95,7 +100,28 @@ KNOWN_HOSTS: Mapping[str, PackagedModel | HubModel] = MappingProxyType(
             repo="HuggingFaceTB/SmolLM2-135M-Instruct",
             # Written down offline: could not be checked against the Hub yet. A wrong one fails with a clear message.
             revision="12fd25f77366fa6b3b4b768ec3050bf629380bac",
+            parameters=134_515_008,
+            layers=30,
+            download=269_000_000,
         ),
+    }
+)
+
+
+def _suggested(repo: str, parameters: int, layers: int) -> HubModel:
+    """Describe a model of the Hub that is stored in two bytes for each parameter; its name is its id."""
+    return HubModel(name=repo, repo=repo, parameters=parameters, layers=layers, download=2 * parameters)
+
+
+# Other hosts that are worth a try, by their ids on the Hub. The numbers follow from each model's configuration.
+SUGGESTED_HOSTS: Mapping[str, HubModel] = MappingProxyType(
+    {
+        model.name: model
+        for model in (
+            _suggested("HuggingFaceTB/SmolLM2-360M-Instruct", 361_821_120, 32),
+            _suggested("Qwen/Qwen2.5-0.5B-Instruct", 494_032_768, 24),
+            _suggested("meta-llama/Llama-3.2-1B-Instruct", 1_235_814_400, 16),
+        )
     }
 )
 

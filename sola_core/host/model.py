@@ -89,6 +89,12 @@ class HostModel:
         """The compute dtype."""
         return next(self._model.parameters()).dtype
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many parameters there are, and how many bytes they and the buffers take in memory."""
+        tensors = [*self._model.parameters(), *self._model.buffers()]
+        return sum(p.numel() for p in self._model.parameters()), sum(t.numel() * t.element_size() for t in tensors)
+
     def moved(self, device: str) -> HostModel:
         """Return this host on another device, with a lock of its own; for a process that was forked with it."""
         made = copy.copy(self)

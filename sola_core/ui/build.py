@@ -8,11 +8,11 @@ from __future__ import annotations
 import gradio as gr
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from sola_core.registry import WorkspaceRegistry
 from sola_core.resources import asset
-from sola_core.settings import Limits
 from sola_core.studio import Studio
 from sola_core.ui import markup, present, texts
 from sola_core.ui.ask import ask_panel
@@ -25,6 +25,7 @@ from sola_core.ui.keep import keep_panel
 from sola_core.ui.lesson import lesson_panel
 from sola_core.ui.lobby import READY, address, require_loopback, taken
 from sola_core.ui.map import map_panel
+from sola_core.ui.models import models_panel, moved_notice
 from sola_core.ui.proof import proof_panel
 from sola_core.ui.routers import routers_panel
 from sola_core.ui.sessions import Sessions
@@ -50,6 +51,8 @@ def build(studio: Studio, *, mcp: bool = False) -> GuardedBlocks:
             add_tools(studio)
         wires = Wires(studio)
         gr.HTML(markup.header(asset("logo.svg"), _note(studio)), elem_id="head")
+        if studio.switch is not None:
+            moved_notice()
         with gr.Tabs(elem_id="tabs"):
             with _tab("studio"):
                 _studio_tab(studio, wires)
@@ -58,8 +61,12 @@ def build(studio: Studio, *, mcp: bool = False) -> GuardedBlocks:
             with _tab("history"):
                 wires.history = history_panel()
             with _tab("keep"), gr.Row(elem_classes="sola-main"):
-                with _column(6), _card("proof"):
-                    wires.proof = proof_panel()
+                with _column(6):
+                    with _card("proof"):
+                        wires.proof = proof_panel()
+                    if studio.switch is not None:
+                        with _card("model"):
+                            wires.models = models_panel()
                 with _column(6), _card("keep"):
                     wires.keep = keep_panel()
         wires.foot = gr.HTML(markup.footer(studio.about, "", studio.about.router), elem_id="foot")
@@ -86,7 +93,7 @@ def launch(
     limits = studio.registry.limits
     page.fair_queue(limits)
     try:
-        found = _launch(page, limits, host, port, block, mcp)
+        found = _launch(page, studio.registry, host, port, block, mcp)
     except OSError as error:
         raise taken(host, port, error) from error
     page.app.state_holder = page.state_holder = Sessions(page, limits.pages, limits.page_seconds)
@@ -99,7 +106,19 @@ async def _health(_: Request) -> Response:
     return Response(READY.body, READY.code, media_type="application/json", headers={"cache-control": "no-store"})
 
 
-def _launch(page: GuardedBlocks, limits: Limits, host: str, port: int | None, block: bool, mcp: bool) -> str:
+def _place(registry: WorkspaceRegistry) -> Route:
+    """Return where a personal page learns which library is open (see assets/model_watch.js)."""
+
+    async def place(_: Request) -> Response:
+        return JSONResponse({"place": registry.place}, headers={"cache-control": "no-store"})
+
+    return Route("/place", place)
+
+
+def _launch(
+    page: GuardedBlocks, registry: WorkspaceRegistry, host: str, port: int | None, block: bool, mcp: bool
+) -> str:
+    limits = registry.limits
     largest = max(limits.file_bytes, limits.list_bytes)
     _, found, _ = page.launch(
         server_name=host,
@@ -120,7 +139,7 @@ def _launch(page: GuardedBlocks, limits: Limits, host: str, port: int | None, bl
         prevent_thread_lock=True,  # until the sessions are ours
         quiet=not block,
         app_kwargs={
-            "routes": [Route("/health", _health)],
+            "routes": [Route("/health", _health), *([_place(registry)] if registry.personal else [])],
             "middleware": [Middleware(Gate, uploads=Uploads(largest))],
         },
     )

@@ -5,6 +5,7 @@ Knows the workspace's `export`, `take_in` and `teach_list`; what the files look 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 
@@ -15,12 +16,13 @@ from sola_core.fact_lists import ListedFact, read_facts_list
 from sola_core.studio import Studio
 from sola_core.teaching_lists import ListedOutcome
 from sola_core.transfer import PRESENT, Imported, Present
-from sola_core.ui import border, kept_words, markup, present, texts
+from sola_core.ui import border, kept_words, markup, model_words, present, texts
 from sola_core.ui.files import to_take_along
 from sola_core.ui.visible import HIDDEN, seen
 from sola_core.words import here, say
 
 SHOWN_ROWS = 200  # of a list, in the table
+SHOW_JS = "() => document.getElementById('keep-status').scrollIntoView({ block: 'center', behavior: 'smooth' })"
 Shown = tuple[object, ...]  # status, table, waiting list, teach button, stop button
 
 
@@ -73,6 +75,12 @@ def keep_panel() -> KeepPanel:
     )
 
 
+def waiting(facts: tuple[ListedFact, ...], words: str) -> Shown:
+    """Return what `KeepPanel.shown` shows of a list that was read and waits to be taught."""
+    usable = any(fact.request is not None for fact in facts)
+    return markup.note(words), _rows(facts), facts, gr.update(visible=seen(usable)), gr.update(visible=HIDDEN)
+
+
 class KeepHandlers:
     """What happens when a button of the panel is pressed or a file is chosen."""
 
@@ -109,8 +117,7 @@ class KeepHandlers:
         """Read a list and show its rows; nothing is taught yet."""
         facts = read_facts_list(border.upload_field(file, say("the list"), self._registry.limits.list_bytes))
         usable = sum(fact.request is not None for fact in facts)
-        words = markup.note(kept_words.list_read(len(facts), usable))
-        return words, _rows(facts), facts, gr.update(visible=seen(usable)), gr.update(visible=HIDDEN)
+        return waiting(facts, kept_words.list_read(len(facts), usable))
 
     def teach(
         self, waiting: object, policy: object, token: object, request: gr.Request
@@ -118,14 +125,16 @@ class KeepHandlers:
         """Teach the rows of the list that was read."""
         if not isinstance(waiting, tuple) or not waiting or not isinstance(waiting[0], ListedFact):
             raise InvalidInput(texts.NO_LIST)
-        choice = _policy(policy)
+        choice, began = _policy(policy), time.monotonic()
         yield self._running(kept_words.teaching_list(0, len(waiting)), 0, len(waiting))
         with self._registry.claim(border.visitor(self._registry, request, token)) as workspace:
             steps = workspace.teach_list(waiting, choice)
             try:
                 while True:
                     at = next(steps)
-                    yield self._running(kept_words.teaching_list(at.done, at.total), at.done, at.total)
+                    words = kept_words.teaching_list(at.done, at.total)
+                    words = model_words.with_time_left(words, time.monotonic() - began, at.done, at.total)
+                    yield self._running(words, at.done, at.total)
             except StopIteration as finished:
                 outcomes: tuple[ListedOutcome, ...] = finished.value
             finally:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from sola_core.errors import LibraryExchanged
 from sola_core.precedence import covers, uncovered_by
+from sola_core.registry import Visitor
 from sola_core.studio import Studio
 from sola_core.ui import border, bridge, map_words, markup, present, texts
 from sola_core.ui.figures import map_figure
@@ -97,8 +99,14 @@ class MapHandlers:
             return self._shown(workspace, asked)
 
     def improve(self, asked: object, method: object, token: object, request: gr.Request) -> Shown:
-        """Change to UMAP once it is ready, and stop looking when nothing better will come."""
-        with self._registry.visit(border.visitor(self._registry, request, token)) as workspace:
+        """Change to UMAP once it is ready, and stop looking when nothing better will come or the page is another model's."""
+        try:
+            return self._improved(asked, method, border.visitor(self._registry, request, token))
+        except LibraryExchanged:  # nobody asked for this, so nobody is told
+            return *((gr.skip(),) * SHOWN_PARTS), gr.Timer(active=False)
+
+    def _improved(self, asked: object, method: object, visitor: Visitor) -> Shown:
+        with self._registry.visit(visitor) as workspace:
             settled = workspace.layout.sheet.settled  # read before improving: it may become ready in between
             workspace.layout.improve()
             changed = workspace.layout.method != method

@@ -13,6 +13,7 @@ from typing import Unpack
 import gradio as gr
 from gradio.events import Dependency
 
+from sola_core.errors import LibraryExchanged
 from sola_core.precedence import covers, uncovered_by
 from sola_core.studio import Studio
 from sola_core.ui import border, joining, markup, present
@@ -26,6 +27,8 @@ from sola_core.ui.lesson import LessonPanel, join_lesson
 from sola_core.ui.lesson_handlers import LessonHandlers
 from sola_core.ui.map import MapHandlers, MapPanel
 from sola_core.ui.map_wires import connect_map, connect_spaces
+from sola_core.ui.model_wires import connect_models
+from sola_core.ui.models import ModelsPanel
 from sola_core.ui.probe import ProbeHandlers
 from sola_core.ui.proof import ProofHandlers, ProofPanel
 from sola_core.ui.routers import RouterHandlers, RoutersPanel
@@ -52,9 +55,12 @@ class Wires:
     history: HistoryPanel
     lesson: LessonPanel
     foot: gr.HTML
+    models: ModelsPanel | None  # of a personal page
+    taught_lists: tuple[Dependency, ...]  # the runs that teach a list or load a file
 
     def __init__(self, studio: Studio) -> None:
         self.studio, self.registry = studio, studio.registry
+        self.models = None
         self.token = gr.BrowserState("", storage_key=TOKEN_KEY)
         self.teaching, self.asking, self.mapping = TeachHandlers(studio), AskHandlers(studio), MapHandlers(studio)
         self.routing, self.proving, self.keeping = RouterHandlers(studio), ProofHandlers(studio), KeepHandlers(studio)
@@ -78,6 +84,8 @@ class Wires:
         self.follow(arrived)
         at_once = self.registry.limits.at_once
         join_lesson(self.lesson, self.lessons, self.token, at_once, arrived, self.follow)
+        if self.models is not None:
+            connect_models(self, self.models, arrived)
 
     def follow(self, change: Dependency) -> None:
         """Let every panel that shows edits follow a change of them."""
@@ -105,6 +113,12 @@ class Wires:
 
     def after(self, asked: object, token: object, request: gr.Request) -> tuple[object, ...]:
         """Return the list of edits, its summary, the footer, the router, the suggestions, the map and the history as they are now."""
+        try:
+            return self._now(asked, token, request)
+        except LibraryExchanged:  # whoever did something here was told
+            return (gr.skip(),) * len(self.outputs)
+
+    def _now(self, asked: object, token: object, request: gr.Request) -> tuple[object, ...]:
         with self.registry.visit(border.visitor(self.registry, request, token)) as workspace:
             edits = workspace.edits
             rows = present.edit_rows(edits, workspace.numbers(), covers(edits), uncovered_by(edits))
@@ -117,7 +131,8 @@ class Wires:
 
     def arrive(self, token: object) -> tuple[object, object, object]:
         """Give a new browser its token, and open the buttons."""
-        return border.kept(self.registry, token), gr.update(interactive=True), gr.update(interactive=True)
+        kept = border.kept(self.registry, token, place=self.registry.place)
+        return kept, gr.update(interactive=True), gr.update(interactive=True)
 
     def _connect_teach(self) -> None:
         panel, act = self.teach, self.teaching
@@ -197,7 +212,8 @@ class Wires:
         taught = self._model([panel.teach.click], act.teach, [panel.waiting, panel.present, self.token], panel.shown,
                              preprocess=False)  # fmt: skip
         chosen = joining.state(panel.choose.upload, act.choose, [panel.choose], panel.shown, preprocess=False)
-        for run in (loaded, taught):
+        self.taught_lists = (loaded, taught)
+        for run in self.taught_lists:
             self.follow(run)
         for run in (loaded, taught, chosen):
             quick(run.failure, act.unfinished, None, panel.shown)
