@@ -182,9 +182,13 @@ class JointEditor(Asking):
 
     def delete(self, edit_id: str) -> Erasure:
         """Take an edit back for ever; raise UnknownEdit, or NotReversible where the method cannot, saying why."""
+        return finish(self.delete_steps(edit_id))
+
+    def delete_steps(self, edit_id: str) -> Generator[TrainingStep, None, Erasure]:
+        """Do the same step by step; closing the generator before its end changes nothing."""
         with self._changing:
             edit = self._get(edit_id)
-            self._keep(*finish(self._without(*self._now, edit_id)))
+            self._keep(*(yield from self._without(*self._now, edit_id)))
             self._note("deleted", [edit])
             self._note("erased", [edit])
         return "erased"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from sola_core.arenas import Arenas
 from sola_core.atlas import Atlas, Embed, Layout
 from sola_core.evaluation.facts import read_facts
 from sola_core.evaluation.rows import Row
@@ -56,10 +57,12 @@ class Studio:
     registry: WorkspaceRegistry
     about: About
     facts: tuple[Row, ...]  # made-up ones to try; their rephrasings and neighbours are asked, not taught
+    arenas: Arenas  # the visitors' comparisons of methods
     worker: Worker | None = None  # where the model trains and answers, if not here
 
     def close(self) -> None:
-        """Close every workspace, and let go of the worker."""
+        """Close every workspace and comparison, and let go of the worker."""
+        self.arenas.close()
         self.registry.close()
         if self.worker is not None:
             self.worker.close()
@@ -112,6 +115,7 @@ def open_studio(
         registry=WorkspaceRegistry(new_workspace, limits=limits, personal=library is not None),
         about=describe(editor, seed),
         facts=read_facts(),
+        arenas=Arenas(host, encoder, seed=seed, limits=limits),
         worker=hired,
     )
 

@@ -1,0 +1,295 @@
+"""A contest of two to four methods over one host: the same facts taught to all, the same questions asked, side by side.
+
+Knows methods by what the registry and their sessions say of them, none by name. Knows no visitor and no page.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from statistics import fmean
+from typing import Any, Literal
+
+from sola_core.answering import AnswerStream
+from sola_core.arena_records import (
+    Asked,
+    Contender,
+    FactOutcome,
+    MethodOutcome,
+    Reply,
+    RetentionPoint,
+    RunProgress,
+    TakenBack,
+    TakingBack,
+)
+from sola_core.arena_undo import Undo
+from sola_core.editors.methods import JOINT, joint_method
+from sola_core.editors.sola import Sola
+from sola_core.errors import EditFailed, InvalidInput
+from sola_core.joint_session import EXTRA_TOKENS, JointEditor
+from sola_core.records import Answer, EditRequest
+from sola_core.routing.encoders import TextEncoder
+from sola_core.session import SolaEditor
+from sola_core.text import canonical, checked_prompt, normalised_answer
+
+LEAST_METHODS, MOST_METHODS, MOST_FACTS = 2, 4, 20
+FIRST = 3  # facts whose fate is followed while more are added
+ANSWER_TOKENS = 48  # of an answer that is shown
+ELSEWHERE = (  # asked at the end: nothing that is taught here is about them
+    "What is the capital of Portugal?",
+    "How many legs does a spider have?",
+    "What colour is a ripe banana?",
+)
+ELSEWHERE_TOKENS = 16
+
+Session = SolaEditor | JointEditor
+Open = Callable[[str], Session]  # opens a session of a method by name
+Kind = Literal["teaching", "asking"]
+
+
+def contenders(encoder: TextEncoder | None, seed: int = 0) -> tuple[Contender, ...]:
+    """Return all methods of the registry, SoLA first."""
+    own = Contender(name=Sola.name, capabilities=Sola.capabilities)
+    others = [Contender(name=name, capabilities=joint_method(name, seed, encoder).capabilities) for name in JOINT]
+    return (own, *others)
+
+
+def asked_after(facts: int) -> tuple[int, ...]:
+    """Return after how many facts the first ones are asked: 1, 2, 4 ... and all."""
+    return tuple(n for n in range(1, facts + 1) if n == facts or n & (n - 1) == 0)
+
+
+class Arena:
+    """The sessions of one contest. Safe to call from several threads: one change at a time, and any number of questions."""
+
+    def __init__(self, chosen: Sequence[Contender], facts: Sequence[EditRequest], open_session: Open) -> None:
+        if not LEAST_METHODS <= len({one.name for one in chosen}) <= MOST_METHODS or len(chosen) > MOST_METHODS:
+            raise InvalidInput(f"Choose {LEAST_METHODS} to {MOST_METHODS} methods.")
+        if not 1 <= len(facts) <= MOST_FACTS:
+            raise InvalidInput(f"Give 1 to {MOST_FACTS} facts.")
+        self.facts = tuple(facts)
+        self.outcomes: tuple[MethodOutcome, ...] = tuple(_fresh(one, len(facts)) for one in chosen)
+        self.last_undo: tuple[int, tuple[TakenBack, ...]] | None = None  # fact number, and what each method did
+        self._open = open_session
+        self._sessions: dict[str, Session] = {}
+        self._numbers: dict[str, tuple[int, ...]] = {}  # of the facts that a session holds, in order of its edits
+        self._undoing = False
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods, in the order chosen."""
+        return tuple(one.method for one in self.outcomes)
+
+    # ---- teaching and asking again ---------------------------------------------------------------------------------
+
+    def run_steps(self) -> Generator[RunProgress, None, tuple[MethodOutcome, ...]]:
+        """Teach all facts to all methods, one fact after another, and ask the first ones again as more are added.
+
+        Closing the generator early closes every session.
+        """
+        run = _Run(self.outcomes, len(self.facts), len(self._elsewhere()))
+        try:
+            for method in self.methods:
+                yield run.at("opening", method, 0)
+                self._sessions[method], self._numbers[method] = self._open(method), ()
+            for number in range(1, len(self.facts) + 1):
+                for method in self.methods:
+                    yield from self._teach(run, method, number)
+                if number in asked_after(len(self.facts)):
+                    for method in self.methods:
+                        yield from self._ask_first(run, method, number)
+            yield from self._ask_rest(run)
+        except BaseException:
+            self.close()
+            raise
+        self.outcomes = run.outcomes
+        return self.outcomes
+
+    def _teach(self, run: _Run, method: str, number: int) -> Generator[RunProgress, None, None]:
+        began, outcome, reason = time.perf_counter(), "taught", ""
+        try:
+            with closing(self._sessions[method].edit_steps(self.facts[number - 1])) as steps:
+                for _ in steps:
+                    yield run.at("teaching", method, number)
+            self._numbers[method] += (number,)
+        except EditFailed as error:
+            outcome, reason = "failed", str(error)
+        seconds = run.took("teaching", began)
+        run.change_fact(method, number, outcome=outcome, reason=reason, seconds=seconds)
+
+    def _ask_first(self, run: _Run, method: str, taught: int) -> Generator[RunProgress, None, None]:
+        asked, held = min(FIRST, taught), 0
+        for number in range(1, asked + 1):
+            yield run.at("asking", method, number)
+            holds = self._holds(run, method, number)
+            held += holds
+            if taught == len(self.facts):
+                run.change_fact(method, number, held=holds)
+        point = RetentionPoint(taught=taught, asked=asked, held=held)
+        run.change(method, points=(*run.of(method).points, point))
+
+    def _ask_rest(self, run: _Run) -> Generator[RunProgress, None, None]:
+        for number in range(FIRST + 1, len(self.facts) + 1):
+            for method in self.methods:
+                yield run.at("asking", method, number)
+                run.change_fact(method, number, held=self._holds(run, method, number))
+        for question in self._elsewhere():
+            yield run.at("asking", "", 0)
+            base = self._answer(run, "", question, ELSEWHERE_TOKENS).text
+            for method in self.methods:
+                yield run.at("asking", method, 0)
+                same = self._answer(run, method, question, ELSEWHERE_TOKENS).text == base
+                so_far = run.of(method)
+                run.change(method, elsewhere=so_far.elsewhere + 1, elsewhere_same=so_far.elsewhere_same + same)
+        yield run.at("asking", self.methods[-1], 0)
+
+    def _elsewhere(self) -> tuple[str, ...]:
+        taught = {canonical(fact.prompt) for fact in self.facts}
+        return tuple(question for question in ELSEWHERE if canonical(question) not in taught)
+
+    def _holds(self, run: _Run, method: str, number: int) -> bool:
+        fact = self.facts[number - 1]
+        words = len(self._sessions[method].host.target_ids(fact.target)) - 1
+        answer = self._answer(run, method, fact.prompt, words + EXTRA_TOKENS)
+        return answer.stopped == "end" and normalised_answer(answer.text) == normalised_answer(fact.target)
+
+    def _answer(self, run: _Run, method: str, question: str, most: int) -> Answer:
+        """Ask a method, or the untouched model (the empty name)."""
+        began, session = time.perf_counter(), self._sessions[method or self.methods[0]]
+        answer = session.answer(question, most) if method else session.base_answer(question, most)
+        run.took("asking", began)
+        return answer
+
+    # ---- asking ------------------------------------------------------------------------------------------------------
+
+    def ask_steps(self, question: str, max_new_tokens: int = ANSWER_TOKENS) -> Generator[Asked, None, Asked]:
+        """Yield the answers of the untouched model and of all methods so far after each round of one token each.
+
+        Raises InvalidInput when the question is unusable. Closing the generator stops all of them.
+        """
+        question = checked_prompt(question)
+        sessions, numbers = dict(self._sessions), self._numbers_by_id()
+        if not sessions:
+            raise InvalidInput("There is no comparison to ask. Run one first.")
+        streams: dict[str, AnswerStream] = {}
+        try:
+            streams[""] = next(iter(sessions.values())).base_stream(question, max_new_tokens)
+            for method, session in sessions.items():
+                streams[method] = session.stream(question, max_new_tokens)
+            texts, running = dict.fromkeys(streams, ""), set(streams)
+            while True:
+                for method in [name for name in streams if name in running]:
+                    try:
+                        texts[method] += next(streams[method])
+                    except StopIteration:
+                        running.discard(method)
+                base, *replies = (
+                    _reply(name, texts[name], stream, numbers.get(name, {}), ended=name not in running)
+                    for name, stream in streams.items()
+                )
+                asked = Asked(question=question, base=base, replies=tuple(replies))
+                yield asked
+                if not running:
+                    return asked
+        finally:
+            for stream in streams.values():
+                stream.close()
+
+    def _numbers_by_id(self) -> dict[str, dict[str, int]]:
+        return {
+            method: {edit.id: number for edit, number in zip(session.edits, self._numbers[method], strict=True)}
+            for method, session in self._sessions.items()
+        }
+
+    # ---- taking back -------------------------------------------------------------------------------------------------
+
+    def take_back_steps(self, number: int) -> Generator[TakingBack, None, tuple[TakenBack, ...]]:
+        """Take one fact back with every method that can, and compare what remains (see `arena_undo`).
+
+        All is done in copies; only at the end do these take the place of the sessions. Closing the generator early changes
+        nothing. Raises InvalidInput when there is no such fact.
+        """
+        if not self._sessions or not 1 <= number <= len(self.facts):
+            raise InvalidInput("There is no fact of this number in the comparison. Choose another one.")
+        if self._undoing:
+            raise InvalidInput("A fact is being taken back already. Wait for its end.")
+        self._undoing = True
+        undo = Undo(self._open, self.facts, number, self.outcomes)
+        try:
+            found = yield from undo.steps(self._sessions, self._numbers)
+            self._sessions, self._numbers = undo.committed(self._sessions, self._numbers)
+            self.last_undo = (number, found)
+            return found
+        finally:
+            self._undoing = False
+            undo.close()
+
+    def close(self) -> None:
+        """Forget everything; the contest cannot be asked afterwards."""
+        for session in self._sessions.values():
+            session.close()
+        self._sessions, self._numbers = {}, {}
+
+
+class _Run:
+    """How far a run is: what is known of each method, and how long teaching and asking take."""
+
+    def __init__(self, outcomes: Sequence[MethodOutcome], facts: int, elsewhere: int) -> None:
+        self.outcomes = tuple(outcomes)
+        methods = len(self.outcomes)
+        first = sum(min(FIRST, taught) for taught in asked_after(facts))
+        rest = max(0, facts - FIRST)
+        self._left: dict[Kind, int] = {
+            "teaching": facts * methods,
+            "asking": (first + rest + elsewhere) * methods + elsewhere,
+        }
+        self._total = sum(self._left.values())
+        self._took: dict[Kind, list[float]] = {"teaching": [], "asking": []}
+        self._began = time.perf_counter()
+
+    def at(self, stage: Literal["opening", "teaching", "asking"], method: str, number: int) -> RunProgress:
+        """Return where the run is."""
+        known = all(self._took[kind] for kind, left in self._left.items() if left)
+        return RunProgress(
+            stage=stage,
+            method=method,
+            number=number,
+            done=self._total - sum(self._left.values()),
+            total=self._total,
+            seconds=time.perf_counter() - self._began,
+            left=sum(left * fmean(self._took[kind]) for kind, left in self._left.items() if left) if known else None,
+            outcomes=self.outcomes,
+        )
+
+    def took(self, kind: Kind, began: float) -> float:
+        """Note that one piece of work is done, and return its seconds."""
+        seconds = time.perf_counter() - began
+        self._took[kind].append(seconds)
+        self._left[kind] -= 1
+        return seconds
+
+    def of(self, method: str) -> MethodOutcome:
+        """Return what is known of a method."""
+        return next(one for one in self.outcomes if one.method == method)
+
+    def change(self, method: str, **parts: Any) -> None:
+        """Note more of a method."""
+        self.outcomes = tuple(replace(one, **parts) if one.method == method else one for one in self.outcomes)
+
+    def change_fact(self, method: str, number: int, **parts: Any) -> None:
+        """Note more of a fact with a method."""
+        facts = self.of(method).facts
+        self.change(method, facts=tuple(replace(one, **parts) if one.number == number else one for one in facts))
+
+
+def _fresh(chosen: Contender, facts: int) -> MethodOutcome:
+    waiting = tuple(FactOutcome(number=number) for number in range(1, facts + 1))
+    return MethodOutcome(method=chosen.name, capabilities=chosen.capabilities, facts=waiting)
+
+
+def _reply(method: str, text: str, stream: AnswerStream, numbers: dict[str, int], *, ended: bool) -> Reply:
+    found = tuple(sorted(numbers[edit_id] for edit_id in stream.route.edit_ids if edit_id in numbers))
+    answer = stream.answer if ended else None
+    return Reply(method=method, text=text, route=stream.route, numbers=found, answer=answer)
