@@ -291,5 +291,12 @@ def _fresh(chosen: Contender, facts: int) -> MethodOutcome:
 
 def _reply(method: str, text: str, stream: AnswerStream, numbers: dict[str, int], *, ended: bool) -> Reply:
     found = tuple(sorted(numbers[edit_id] for edit_id in stream.route.edit_ids if edit_id in numbers))
-    answer = stream.answer if ended else None
-    return Reply(method=method, text=text, route=stream.route, numbers=found, answer=answer)
+    best = next((one for one in stream.route.candidates if one.edit_id in numbers), None)
+    return Reply(
+        method=method,
+        text=text,
+        route=stream.route,
+        numbers=found,
+        nearest=None if best is None else (numbers[best.edit_id], best.score),
+        answer=stream.answer if ended else None,
+    )

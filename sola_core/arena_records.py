@@ -95,6 +95,7 @@ class Reply:
     text: str
     route: Route
     numbers: tuple[int, ...]  # of the facts that answer
+    nearest: tuple[int, float] | None  # the fact that the method found nearest, and its score, if it has scores
     answer: Answer | None = None  # once it has ended
 
 
@@ -129,6 +130,7 @@ class TakenBack:
     said_before: str
     said_after: str
     said_base: str  # the untouched model's answer
+    answered_by: tuple[int, ...]  # other facts that answer its question now
     base_again: bool  # the first tokens of the answer are the untouched model's
     base_bits: bool  # and so are their logits, bit for bit
     others: int  # other facts that the session holds

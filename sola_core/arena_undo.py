@@ -108,7 +108,7 @@ class Undo:
             return TakenBack(
                 method=method, capabilities=session.capabilities, done=False, reason=self._why_not(method, session, held),
                 seconds=0.0, said_before=said_before, said_after=said_before, said_base=said_base,
-                base_again=False, base_bits=False, others=len(others), others_same=0, others_bits=0, anew=None,
+                answered_by=(), base_again=False, base_bits=False, others=len(others), others_same=0, others_bits=0, anew=None,
                 start_over=start_over,
             )  # fmt: skip
         copy = session.copy()
@@ -117,7 +117,7 @@ class Undo:
         before = yield from self._looks("before", method, copy, others)
         seconds = yield from self._taken(method, copy, held)
         self._copies[method] = copy
-        said_after = copy.answer(fact.prompt, most).text
+        said = copy.answer(fact.prompt, most)
         self._done += 1
         after = yield from self._looks("after", method, copy, (self._number, *others))
         base = _base_look(session, fact.prompt)
@@ -130,8 +130,11 @@ class Undo:
             reason="",
             seconds=seconds,
             said_before=said_before,
-            said_after=said_after,
+            said_after=said.text,
             said_base=said_base,
+            answered_by=tuple(
+                number for number, edit in zip(others, copy.edits, strict=True) if edit.id in said.route.edit_ids
+            ),
             base_again=after[self._number].tokens == base.tokens,
             base_bits=after[self._number].logits == base.logits,
             others=len(others),

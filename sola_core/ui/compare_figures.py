@@ -1,0 +1,118 @@
+"""The pictures of the Compare tab: how the first facts fare as more are added, and what taking one back did.
+
+Pure functions that make plotly figures; knows no gradio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from sola_core.arena_records import MethodOutcome, RetentionPoint, TakenBack
+from sola_core.ui import compare_texts as texts
+from sola_core.ui import compare_words as words
+from sola_core.ui.figures import AMBER, DEEP, GREY, GRID, TEAL, TEXT, _figure, plain
+
+LANE = 92  # pixels of one method's curve
+ROW = 74  # pixels of one method's signs
+TOP = 0.5  # of a lane: where a curve runs when all first facts are answered rightly
+
+
+def curves_figure(outcomes: Sequence[MethodOutcome], facts: int) -> go.Figure:
+    """Return a curve for each method in a lane of its own, so that equal ones can be told apart; `facts` is the last place."""
+    figure = _figure(height=LANE * len(outcomes) + 62, left=8, right=16, top=6, bottom=44)
+    first = 0.6 if facts > 1 else 0.5
+    for row, one in enumerate(outcomes):
+        base = len(outcomes) - 1 - row
+        for height in (0.0, TOP):
+            figure.add_shape(type="line", x0=first, x1=facts + 0.4, y0=base + height, y1=base + height,
+                             line={"color": GRID, "width": 1}, layer="below")  # fmt: skip
+        figure.add_annotation(
+            x=first, y=base + 0.86, text=f"<b>{plain(words.name(one.method))}</b>", xanchor="left", showarrow=False,
+            font={"size": 13, "color": TEXT},
+        )  # fmt: skip
+        figure.add_scatter(
+            x=[point.taught for point in one.points],
+            y=[base + TOP * _share(point) for point in one.points],
+            mode="lines+markers+text",
+            name=words.name(one.method),
+            line={"color": TEAL, "width": 2.5},
+            marker={
+                "size": 11,
+                "color": [_colour(point) for point in one.points],
+                "symbol": ["circle" if point.held == point.asked else "diamond" if point.held else "x"
+                           for point in one.points],
+            },
+            text=[f"{point.held}/{point.asked}" for point in one.points],
+            textposition="top center",
+            textfont={"size": 12, "color": TEXT},
+            cliponaxis=False,
+            hovertext=[
+                f"{plain(words.name(one.method))}: {point.held} of the first {point.asked} after {point.taught}"
+                for point in one.points
+            ],
+            hoverinfo="text",
+        )  # fmt: skip
+    longest: tuple[RetentionPoint, ...] = max((one.points for one in outcomes), key=len)
+    places = [point.taught for point in longest] or [1]
+    figure.update_xaxes(
+        title="facts taught", range=[first, facts + 0.4], tickvals=places, ticktext=[str(n) for n in places],
+        showgrid=False,
+    )  # fmt: skip
+    figure.update_yaxes(visible=False, range=[-0.12, len(outcomes) + 0.02])
+    return figure
+
+
+def undo_figure(found: Sequence[TakenBack]) -> go.Figure:
+    """Return a table of signs: a row for each method, a column for each thing that taking back should do."""
+    figure = _figure(height=ROW * len(found) + 66, left=4, right=4, top=54, bottom=8)
+    places = list(range(len(texts.UNDO_COLUMNS)))
+    for row, one in enumerate(found):
+        base = len(found) - 1 - row
+        signs = words.undo_signs(one)
+        figure.add_annotation(
+            x=-0.48, y=base + 0.42, text=f"<b>{plain(words.name(one.method))}</b>", xanchor="left", showarrow=False,
+            font={"size": 13, "color": TEXT},
+        )  # fmt: skip
+        figure.add_shape(type="line", x0=-0.48, x1=places[-1] + 0.48, y0=base - 0.42, y1=base - 0.42,
+                         line={"color": GRID, "width": 1}, layer="below")  # fmt: skip
+        figure.add_scatter(
+            x=places,
+            y=[base - 0.06] * len(places),
+            mode="markers+text",
+            marker={
+                "size": 32,
+                "color": [_fill(sign) for sign in signs],
+                "symbol": ["circle" if sign != "–" else "circle-open" for sign in signs],
+                "line": {"width": 1.5, "color": [_fill(sign) for sign in signs]},
+            },
+            text=list(signs),
+            textposition="middle center",
+            textfont={"size": [15 if len(sign) == 1 else 11 for sign in signs],
+                      "color": ["white" if sign != "–" else TEXT for sign in signs]},
+            hovertext=[
+                f"{plain(words.name(one.method))}, {name.replace('<br>', ' ')}: {plain(sign)}"
+                for name, sign in zip(texts.UNDO_COLUMNS, signs, strict=True)
+            ],
+            hoverinfo="text",
+            cliponaxis=False,
+        )  # fmt: skip
+    figure.update_xaxes(
+        side="top", tickvals=places, ticktext=list(texts.UNDO_COLUMNS), range=[-0.5, places[-1] + 0.5], showgrid=False,
+        showline=False, tickfont={"size": 12},
+    )  # fmt: skip
+    figure.update_yaxes(visible=False, range=[-0.5, len(found) - 0.3])
+    return figure
+
+
+def _share(point: RetentionPoint) -> float:
+    return point.held / point.asked if point.asked else 0.0
+
+
+def _colour(point: RetentionPoint) -> str:
+    return TEAL if point.held == point.asked else AMBER if point.held else GREY
+
+
+def _fill(sign: str) -> str:
+    return {"✓": DEEP, "✕": "#64748b", "–": GREY}.get(sign, "#b45309")
