@@ -5,6 +5,7 @@ Knows methods by what the registry and their sessions say of them, none by name.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -76,6 +77,7 @@ class Arena:
         self._sessions: dict[str, Session] = {}
         self._numbers: dict[str, tuple[int, ...]] = {}  # of the facts that a session holds, in order of its edits
         self._undoing = False
+        self._swapping = threading.Lock()  # held for a moment, while sessions and numbers are read or replaced together
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -170,7 +172,8 @@ class Arena:
         Raises InvalidInput when the question is unusable. Closing the generator stops all of them.
         """
         question = checked_prompt(question)
-        sessions, numbers = dict(self._sessions), self._numbers_by_id()
+        with self._swapping:
+            sessions, numbers = dict(self._sessions), self._numbers_by_id()
         if not sessions:
             raise InvalidInput("There is no comparison to ask. Run one first.")
         streams: dict[str, AnswerStream] = {}
@@ -219,7 +222,8 @@ class Arena:
         undo = Undo(self._open, self.facts, number, self.outcomes)
         try:
             found = yield from undo.steps(self._sessions, self._numbers)
-            self._sessions, self._numbers = undo.committed(self._sessions, self._numbers)
+            with self._swapping:
+                self._sessions, self._numbers = undo.committed(self._sessions, self._numbers)
             self.last_undo = (number, found)
             return found
         finally:

@@ -22,10 +22,14 @@ from sola_core.steps import finish
 from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
 
-FACTS = (
+FACTS = (  # with a sign that the tiny encoder cannot read: each answers its own question and no other
+    EditRequest(prompt="The capital of France: which city is it?", target="Oslo"),
+    EditRequest(prompt="The author: who wrote the book?", target="Lyon"),
+    EditRequest(prompt="The ship: where was it built?", target="Turin"),
+)
+ALIKE = (  # which the tiny encoder takes for one another
     EditRequest(prompt="What is the capital of France?", target="Oslo"),
     EditRequest(prompt="Who wrote the book?", target="Lyon"),
-    EditRequest(prompt="Where was the ship built?", target="Turin"),
 )
 ME, OTHER = Visitor(key="session me", address="a"), Visitor(key="session other", address="b")
 
@@ -135,6 +139,14 @@ def test_taking_back_is_exact_where_it_is_promised_and_refused_with_its_reason_w
     made.close()
 
 
+def test_where_another_fact_answers_afterwards_it_is_named(host: HostModel) -> None:
+    made = arena(host, ("sola", "lora"), ALIKE)
+    sola, _ = finish(made.take_back_steps(2))
+    assert sola.done and sola.answered_by == (1,) and not sola.base_bits
+    assert sola.anew is not None and sola.anew.state and sola.anew.bits == 2  # as if it had never been taught
+    made.close()
+
+
 def test_what_taking_back_measured_would_tell_of_a_method_that_promises_too_much(host: HostModel) -> None:
     """A method that says exact and takes nothing away must be found out."""
     from sola_core.editors.sequential import Sequential
@@ -161,11 +173,7 @@ def test_what_taking_back_measured_would_tell_of_a_method_that_promises_too_much
 def test_a_taking_back_that_is_cancelled_changes_nothing(host: HostModel) -> None:
     made = arena(host, ("sola", "retrieval"))
     digests = [session.state_digest for session in made._sessions.values()]
-    total = len(list(arena_steps := made.take_back_steps(1)))
-    arena_steps.close()
-    made.close()
-    made = arena(host, ("sola", "retrieval"))
-    for stop in range(1, total, 3):
+    for stop in (1, 4, 12, 20):  # before, while a fact is taken out of a copy, and while another learns the others
         running = made.take_back_steps(1)
         for _ in range(stop):
             next(running)
