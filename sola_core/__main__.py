@@ -234,7 +234,11 @@ def _command(
         )
     _add_host_flags(command)
     command.add_argument("--router", default="scope", help="scope (default), sentence or hidden")
-    command.add_argument("--method", default="sola", help="the editing method (sola)")
+    command.add_argument(
+        "--method",
+        default="sola",
+        help="the editing method (sola); bench and prove take others, several with commas, or all",
+    )
     command.add_argument("--json", nargs="?", const="-", metavar="OUT", help="write JSON to OUT, or to standard output")
     command.add_argument("--progress", action="store_true", help="show progress even when stderr is no terminal")
     return command

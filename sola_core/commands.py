@@ -22,7 +22,7 @@ from sola_core.steps import finish
 if TYPE_CHECKING:
     from sola_core.host.model import HostModel
     from sola_core.routing.encoders import TextEncoder
-    from sola_core.session import SolaEditor
+    from sola_core.session import AnyEditor, SolaEditor
     from sola_core.settings import Settings
 
 
@@ -202,20 +202,31 @@ def open_editor(args: argparse.Namespace, library: str | Path) -> SolaEditor:
 
 
 def editor_factory(args: argparse.Namespace) -> Callable[[str | Path], SolaEditor]:
-    """Load what the flags name once, and return what opens a session over it on a library."""
-    from sola_core.joint_session import JointEditor
+    """Load what the flags name once, and return what opens a session of SoLA over it on a library."""
+    open_any = any_factory(args)
+
+    def open_library(library: str | Path) -> SolaEditor:
+        from sola_core.session import SolaEditor
+
+        editor = open_any(str(args.method), library)
+        if not isinstance(editor, SolaEditor):
+            raise InvalidInput(f"This command works with 'sola' alone, not with '{args.method}'.")
+        return editor
+
+    return open_library
+
+
+def any_factory(args: argparse.Namespace) -> Callable[[str, str | Path], AnyEditor]:
+    """Load what the flags name once, and return what opens a session of a method over it on a library."""
     from sola_core.session import load_editor
 
     host = load_host(args)
     encoder = None if args.router == "hidden" else load_encoder(args)
 
-    def open_library(library: str | Path) -> SolaEditor:
-        editor = load_editor(
-            method=str(args.method), router=args.router, library=library, seed=args.seed, host=host, encoder=encoder
+    def open_library(method: str, library: str | Path) -> AnyEditor:
+        return load_editor(
+            method=method, router=args.router, library=library, seed=args.seed, host=host, encoder=encoder
         )
-        if isinstance(editor, JointEditor):
-            raise InvalidInput(f"This command works with 'sola' alone, not with '{args.method}'.")
-        return editor
 
     return open_library
 

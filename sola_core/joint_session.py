@@ -24,26 +24,28 @@ from sola_core.editors.joint import Fact, JointMethod, Learnt
 from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidRequest, NotReversible, UnknownEdit
 from sola_core.host.model import HostModel
 from sola_core.library.digest import edit_digest, state_digest
+from sola_core.library.sizes import LibrarySizes
 from sola_core.records import Candidate, Edit, EditRequest, Erasure, Event, Route, TrainingRecord, TrainingStep
 from sola_core.steps import finish
 from sola_core.text import checked_prompt, checked_request, normalised_answer
 
 OnProgress = Callable[[TrainingStep], None]
 EXTRA_TOKENS = 8  # how much longer than the target the asked answer may run
-Change = Callable[[Any, Sequence[Fact]], Generator[TrainingStep, None, Any]]
+Now = tuple[Any, tuple[Edit, ...]]  # a method's state, and the edits in order of teaching
 
 
 class JointEditor(Asking):
     """Teach, ask, switch off and take back facts that share one state.
 
-    Safe to call from several threads: one change at a time, and whoever asks meanwhile reads the state of before.
+    Safe to call from several threads, and nothing is held while a caller looks on: a change is worked out beside the present
+    state and takes its place at the end; when another change was quicker, it is worked out again after that one.
     """
 
     def __init__(self, *, method: JointMethod[Any], host: HostModel) -> None:
         super().__init__(host, self)
         self.method, self.capabilities = method, method.capabilities
-        self._changing = threading.Lock()  # held for a whole change; readers never take it
-        self._now: tuple[Any, tuple[Edit, ...]] = (method.empty(host), ())  # replaced as one
+        self._state = threading.Lock()  # for the moment in which one state takes another's place
+        self._now: Now = (method.empty(host), ())  # replaced as one
         self._events: list[Event] = []
 
     # ---- teaching ------------------------------------------------------------------------------------------------
@@ -57,16 +59,15 @@ class JointEditor(Asking):
 
     def edit_steps(self, request: EditRequest, *, replace: Sequence[str] = ()) -> Generator[TrainingStep, None, Edit]:
         """Teach one fact step by step; closing the generator before its end leaves no trace of it."""
-        with self._changing:
-            state, edits = self._now
-            for old in dict.fromkeys(replace):
-                state, edits = yield from self._without(state, edits, old)
-            state, made = yield from self._learnt(state, [_usable(request)])
-            gone = [edit for edit in self._now[1] if edit not in edits]
-            self._keep(state, (*edits, *made))
-            self._note("deleted", gone)
-            self._note("taught", made)
-        return made[0]
+        request = _usable(request)
+        while True:
+            before = now = self._now
+            gone = [_get(before[1], old) for old in dict.fromkeys(replace)]
+            for old in gone:
+                now = yield from self._without(now, old.id)
+            state, made = yield from self._learnt(now[0], [request])
+            if self._replaced(before, (state, (*now[1], *made)), deleted=gone, erased=gone, taught=made):
+                return made[0]
 
     def edit_many(
         self,
@@ -111,12 +112,11 @@ class JointEditor(Asking):
         return made
 
     def _batch(self, requests: Sequence[EditRequest]) -> Generator[TrainingStep, None, list[Edit]]:
-        with self._changing:
-            state, edits = self._now
-            state, made = yield from self._learnt(state, requests)
-            self._keep(state, (*edits, *made))
-            self._note("taught", made)
-        return made
+        while True:
+            before = self._now
+            state, made = yield from self._learnt(before[0], requests)
+            if self._replaced(before, (state, (*before[1], *made)), taught=made):
+                return made
 
     def _learnt(
         self, state: Any, requests: Sequence[EditRequest]
@@ -166,19 +166,19 @@ class JointEditor(Asking):
 
     def set_enabled(self, edit_id: str, enabled: bool) -> Edit:
         """Switch an edit on or off; raise UnknownEdit, or NotReversible where the method cannot, saying why."""
-        with self._changing:
-            state, edits = self._now
-            edit = self._get(edit_id)
+        while True:
+            before = self._now
+            edit = _get(before[1], edit_id)
             if edit.enabled == enabled:
                 return edit
             if self.capabilities.switch == "none":
                 raise NotReversible(self.capabilities.why)
             now = changed(edit, enabled=enabled)
-            edits = tuple(now if one.id == edit_id else one for one in edits)
-            state = finish(self.method.switched_steps(state, _fact(now), [*map(_fact, edits)], self.host))
-            self._keep(state, edits)
-            self._note("enabled" if enabled else "disabled", [now])
-        return now
+            edits = tuple(now if one.id == edit_id else one for one in before[1])
+            steps = self.method.switched_steps(before[0], _fact(now), [*map(_fact, edits)], self.host)
+            after = (finish(steps), edits)
+            if self._replaced(before, after, **{"enabled" if enabled else "disabled": [now]}):
+                return now
 
     def delete(self, edit_id: str) -> Erasure:
         """Take an edit back for ever; raise UnknownEdit, or NotReversible where the method cannot, saying why."""
@@ -186,21 +186,19 @@ class JointEditor(Asking):
 
     def delete_steps(self, edit_id: str) -> Generator[TrainingStep, None, Erasure]:
         """Do the same step by step; closing the generator before its end changes nothing."""
-        with self._changing:
-            edit = self._get(edit_id)
-            self._keep(*(yield from self._without(*self._now, edit_id)))
-            self._note("deleted", [edit])
-            self._note("erased", [edit])
-        return "erased"
+        while True:
+            before = self._now
+            gone = [_get(before[1], edit_id)]
+            after = yield from self._without(before, edit_id)
+            if self._replaced(before, after, deleted=gone, erased=gone):
+                return "erased"
 
-    def _without(
-        self, state: Any, edits: tuple[Edit, ...], edit_id: str
-    ) -> Generator[TrainingStep, None, tuple[Any, tuple[Edit, ...]]]:
-        edit = self._get(edit_id)
+    def _without(self, now: Now, edit_id: str) -> Generator[TrainingStep, None, Now]:
+        edit = _get(now[1], edit_id)
         if self.capabilities.delete == "none":
             raise NotReversible(self.capabilities.why)
-        left = tuple(one for one in edits if one.id != edit_id)
-        state = yield from self.method.removed_steps(state, _fact(edit), [*map(_fact, left)], self.host)
+        left = tuple(one for one in now[1] if one.id != edit_id)
+        state = yield from self.method.removed_steps(now[0], _fact(edit), [*map(_fact, left)], self.host)
         return state, left
 
     # ---- what there is -------------------------------------------------------------------------------------------
@@ -240,9 +238,10 @@ class JointEditor(Asking):
         return dict(self.method.tensors(self._now[0]))
 
     @property
-    def state_bytes(self) -> int:
-        """How many bytes the shared state takes."""
-        return sum(tensor.numel() * tensor.element_size() for tensor in self.state_tensors().values())
+    def sizes(self) -> LibrarySizes:
+        """How many bytes the shared state takes; there is no file."""
+        size = sum(tensor.numel() * tensor.element_size() for tensor in self.state_tensors().values())
+        return LibrarySizes(edits=len(self.edits), adapters=size, keys=0, pages=0)
 
     @property
     def state_digest(self) -> str:
@@ -260,7 +259,7 @@ class JointEditor(Asking):
 
     def close(self) -> None:
         """Forget everything; the editor cannot be used afterwards."""
-        self._keep(self.method.empty(self.host), ())
+        self._now = (self.method.empty(self.host), ())
 
     def __enter__(self) -> JointEditor:
         return self
@@ -272,18 +271,17 @@ class JointEditor(Asking):
 
     # ---- helpers -------------------------------------------------------------------------------------------------
 
-    def _get(self, edit_id: str) -> Edit:
-        for edit in self._now[1]:
-            if edit.id == edit_id:
-                return edit
-        raise UnknownEdit(f"There is no edit {edit_id!r} here.")
-
-    def _keep(self, state: Any, edits: tuple[Edit, ...]) -> None:
-        self._now = (state, edits)
-
-    def _note(self, kind: Any, edits: Sequence[Edit]) -> None:
-        for edit in edits:
-            self._events.append(Event(number=len(self._events) + 1, kind=kind, edit_id=edit.id, time=time.time()))
+    def _replaced(self, before: Now, after: Now, **events: Sequence[Edit]) -> bool:
+        """Put a state in the place of the one that it was made from, and note what happened; False when that has changed."""
+        with self._state:
+            if self._now is not before:
+                return False
+            self._now = after
+            for kind, edits in events.items():
+                for edit in edits:
+                    number = len(self._events) + 1
+                    self._events.append(Event(number=number, kind=kind, edit_id=edit.id, time=time.time()))  # type: ignore[arg-type]
+            return True
 
     def _check_finite(self, state: Any) -> None:
         for tensor in self.method.tensors(state).values():
@@ -300,3 +298,10 @@ def _usable(request: EditRequest) -> EditRequest:
 
 def _fact(edit: Edit) -> Fact:
     return Fact(id=edit.id, request=edit.request, enabled=edit.enabled)
+
+
+def _get(edits: Sequence[Edit], edit_id: str) -> Edit:
+    for edit in edits:
+        if edit.id == edit_id:
+            return edit
+    raise UnknownEdit(f"There is no edit {edit_id!r} here. It may have been deleted.")

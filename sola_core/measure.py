@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sola_core.commands import editor_factory, load_encoder, load_host, put
+from sola_core.commands import any_factory, editor_factory, load_encoder, load_host, put
 from sola_core.errors import InvalidInput
 from sola_core.progress import ProgressLine
 
@@ -38,6 +38,8 @@ def bench(args: argparse.Namespace) -> int:
 
     pool = read_facts(_data(args), distinct=args.distinct_subjects)
     unrelated = read_rows(Path(args.unrelated), limit=args.unrelated_count) if args.unrelated else ()
+    if args.method != "sola":
+        return _bench_methods(args, pool, unrelated)
     if args.library:
         taken = [flag for flag in ("bulk", "curve", "resume", "seeds") if getattr(args, flag) not in (None, False)]
         if taken:
@@ -76,6 +78,38 @@ def bench(args: argparse.Namespace) -> int:
         put(args, runs.text(), {"figures": runs.figures, "seed": args.seed, "runs": runs.runs})
     else:
         put(args, runs.text(), {"figures": runs.figures, "seed": args.seed, "report": runs.runs[0].report})
+    return 0
+
+
+def _bench_methods(args: argparse.Namespace, pool: Sequence[Row], unrelated: Sequence[Row]) -> int:
+    """Do the same with another method, or with all of them, and then take the facts back."""
+    from sola_core.editors.methods import METHODS
+    from sola_core.evaluation.methods import compare_methods
+    from sola_core.evaluation.runs import FILE_ORDER, stream_of
+
+    alone = ("library", "resume", "seeds", "bounds", "teacher_forced", "one_by_one")
+    taken = [flag for flag in alone if getattr(args, flag) not in (None, False)]
+    if taken:
+        raise InvalidInput(f"--{taken[0].replace('_', '-')} works with --method sola alone. Leave one of them out.")
+    methods = METHODS if args.method == "all" else tuple(args.method.split(","))
+    open_any = any_factory(args)
+    line = ProgressLine(always=args.progress)
+    report = compare_methods(
+        lambda method: open_any(method, ":memory:"),
+        methods,
+        stream_of(pool, args.seed or FILE_ORDER, args.edits),
+        unrelated=unrelated,
+        tokens=args.tokens,
+        curve=args.curve,
+        bulk=args.bulk,
+        seed=args.seed,
+        on_stage=line,
+    )
+    line.clear()
+    figures = report.figures
+    if len(report.results) == 1:  # the names that every `bench` has
+        figures = {name.removeprefix(f"{methods[0]}_"): value for name, value in figures.items()}
+    put(args, report.text(), {"figures": figures, "seed": args.seed, "methods": report.results})
     return 0
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from sola_core.commands import editor_factory, put, write_file
-from sola_core.errors import InvalidInput
+from sola_core.commands import any_factory, editor_factory, put, write_file
+from sola_core.errors import EditFailed, HostError, InvalidInput
 from sola_core.progress import ProgressLine
 from sola_core.steps import finish
 
@@ -19,6 +21,8 @@ def prove(args: argparse.Namespace) -> int:
     """Run the reversibility protocol; 1 when a promise was broken."""
     if args.library or args.certificate or args.save:
         return _certify(args)
+    if args.method != "sola":
+        return _prove_methods(args)
     from sola_core.evaluation.facts import probes, read_facts
     from sola_core.evaluation.reversibility import prove as run
 
@@ -37,6 +41,33 @@ def prove(args: argparse.Namespace) -> int:
     if args.json == "-":
         print(report.text(), file=sys.stderr)
     return 1 if report.breaches else 0
+
+
+def _prove_methods(args: argparse.Namespace) -> int:
+    """Take facts back with another method, or with all of them; 1 when one that says `exact` was not."""
+    from sola_core.editors.methods import METHODS
+    from sola_core.evaluation.facts import read_facts
+    from sola_core.evaluation.taking_back import take_back, taking_back_text
+
+    rows = read_facts(Path(args.data) if args.data else None, limit=args.edits)
+    open_any = any_factory(args)
+    line = ProgressLine(always=args.progress)
+    found = []
+    for method in METHODS if args.method == "all" else args.method.split(","):
+        with open_any(method, ":memory:") as editor:
+            host = editor.host.parameters_digest()
+            for number, row in enumerate(rows):
+                line(f"{method}: teaching", number, len(rows))
+                with suppress(EditFailed):  # what is not there need not be taken back
+                    editor.edit(row.request)
+            found.append(take_back(editor, partial(open_any, method, ":memory:"), seed=args.seed, on_stage=line))
+            if editor.host.parameters_digest() != host:
+                raise HostError(f"'{method}' has changed the model itself. Please report this.")
+    line.clear()
+    breaches = sum(one.breaches for one in found)
+    text = "\n\n".join([taking_back_text(found), *(one.text() for one in found)])
+    put(args, text, {"figures": {"breaches": breaches}, "methods": found})
+    return 1 if breaches else 0
 
 
 def _certify(args: argparse.Namespace) -> int:

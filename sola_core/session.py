@@ -336,3 +336,6 @@ class SolaEditor(RoutedAsking):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+AnyEditor = SolaEditor | JointEditor

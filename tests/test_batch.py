@@ -343,7 +343,6 @@ def test_the_real_model_gives_the_same_answers_in_a_batch(real_host: HostModel) 
             "What is the capital of Spain?",
             "Name a colour.",
             "How many days does a week have, and which of them is the first one where you live?",
-            "Write a short poem about the sea.",
         ]
         many = editor.answer_many(prompts, 10)
         single = [editor.answer(prompt, 10) for prompt in prompts]

@@ -99,6 +99,19 @@ def test_a_cancelled_or_failed_edit_leaves_no_trace(editor: JointEditor) -> None
     editor.edit(FACTS[1])  # nothing is held
 
 
+def test_a_change_that_another_one_overtakes_is_worked_out_after_it(editor: JointEditor) -> None:
+    slow = editor.edit_steps(FACTS[0])
+    next(slow)
+    editor.edit(FACTS[1])  # nothing is held while the other is looked at
+    finish(slow)
+    other = JointEditor(method=editor.method, host=editor.host)
+    for fact in (FACTS[1], FACTS[0]):
+        other.edit(fact)
+    assert [edit.prompt for edit in editor.edits] == [FACTS[1].prompt, FACTS[0].prompt]
+    assert editor.state_digest == other.state_digest
+    assert [event.kind for event in editor.events()] == ["taught", "taught"]
+
+
 def test_a_broken_method_stores_nothing(editor: JointEditor, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = editor.state_digest
     monkeypatch.setattr(type(editor.method), "tensors", lambda self, state: {"weight": torch.tensor([float("nan")])})

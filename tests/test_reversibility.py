@@ -179,7 +179,7 @@ def test_a_library_that_comes_back_in_another_precedence_is_found(
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("facts", [3, pytest.param(12, marks=pytest.mark.long)])
+@pytest.mark.parametrize("facts", [2, pytest.param(12, marks=pytest.mark.long)])
 def test_demo_facts_on_the_real_model_have_no_breach(
     real_host: HostModel, real_encoder: TextEncoder, facts: int
 ) -> None:

@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sola_core.errors import InvalidInput
 from sola_core.evaluation.questions import Question
 from sola_core.evaluation.rows import Row
 from sola_core.host.stream import Generation
+from sola_core.joint_session import JointEditor
 from sola_core.records import Answer
-from sola_core.session import SolaEditor
+from sola_core.session import AnyEditor
 
 Outcome = Literal["right", "wrong", "missed", "untouched", "false fire"]
 
@@ -42,7 +44,7 @@ class Answers:
     and look like harm done by an edit.) One by one, which checks all this, both sides are generated anew for each question.
     """
 
-    def __init__(self, editor: SolaEditor, tokens: int, *, one_by_one: bool = False) -> None:
+    def __init__(self, editor: AnyEditor, tokens: int, *, one_by_one: bool = False) -> None:
         self._editor, self._tokens, self._one_by_one = editor, tokens, one_by_one
         self._routed: dict[str, Answer] = {}
         self._base: dict[str, Answer] = {}
@@ -68,9 +70,12 @@ class Answers:
 
     def forced(self, edit_ids: Sequence[str], prompts: Sequence[str]) -> list[Generation]:
         """Answer each prompt with the edit beside it, whatever the router would choose."""
+        if isinstance(self._editor, JointEditor):
+            raise InvalidInput("Facts that share a state cannot be asked by themselves.")
+        forced = self._editor.forced_answer
         if self._one_by_one:
             pairs = zip(edit_ids, prompts, strict=True)
-            return [self._editor.forced_answer(edit_id, prompt, self._tokens) for edit_id, prompt in pairs]
+            return [forced(edit_id, prompt, self._tokens) for edit_id, prompt in pairs]
         return self._editor.forced_answer_many(edit_ids, prompts, self._tokens)
 
     def route(self, prompt: str) -> str | None:
@@ -116,9 +121,8 @@ def _asked(question: Question, answer: Answer, base: Answer | None, owners: Mapp
 
 
 def _outcome(question: Question, answer: Answer, owners: Mapping[str, Row]) -> Outcome:
-    edit_id = answer.route.edit_id
     if question.target is None:
-        return "untouched" if edit_id is None else "false fire"
-    if edit_id is None:
+        return "untouched" if answer.route.deferred else "false fire"
+    if answer.route.deferred:
         return "missed"
-    return "right" if owners.get(edit_id) == question.row else "wrong"
+    return "right" if any(owners.get(edit_id) == question.row for edit_id in answer.route.edit_ids) else "wrong"

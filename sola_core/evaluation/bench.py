@@ -21,7 +21,7 @@ from sola_core.evaluation.reversibility import OnStage
 from sola_core.evaluation.rows import Row
 from sola_core.evaluation.teacher_forced import ForcedScore, Scorer, forced_score
 from sola_core.evaluation.teaching import Taught, taught_before, teach_batch, teach_one
-from sola_core.session import SolaEditor
+from sola_core.session import AnyEditor
 
 TEACHING, IN_BATCHES = "teaching", "teaching in batches"
 BATCH = 64  # facts handed over together, a multiple of the method's batches; what a killed run may have to teach again
@@ -29,7 +29,7 @@ TOGETHER = 256  # questions asked together; what a killed run may have to ask ag
 
 
 def bench(
-    editor: SolaEditor,
+    editor: AnyEditor,
     rows: Sequence[Row],
     *,
     unrelated: Sequence[Row] = (),
@@ -112,7 +112,7 @@ def bench(
     )
 
 
-def _check_library(editor: SolaEditor, kept: Kept) -> None:
+def _check_library(editor: AnyEditor, kept: Kept) -> None:
     """Take away what a killed run had stored and not yet noted; refuse edits of another origin, and missing ones."""
     noted = {t.edit_id for stage in (TEACHING, IN_BATCHES) for t in kept.known(stage, Taught) if t.edit_id}
     stored = {edit.id for edit in editor.edits}
@@ -127,7 +127,7 @@ def _check_library(editor: SolaEditor, kept: Kept) -> None:
 
 
 def _teach(
-    editor: SolaEditor, rows: Sequence[Row], first: int, stop: int, bulk: bool, kept: Kept, show: OnStage
+    editor: AnyEditor, rows: Sequence[Row], first: int, stop: int, bulk: bool, kept: Kept, show: OnStage
 ) -> list[Taught]:
     def make(part: Sequence[Row]) -> list[Taught]:
         return teach_batch(editor, part) if bulk else [teach_one(editor, row) for row in part]
@@ -136,6 +136,6 @@ def _teach(
     return kept.each(stage, rows[first:stop], make, Taught, show=show, size=size, first=first, total=len(rows))
 
 
-def _scorer(editor: SolaEditor, scorer: Scorer) -> Callable[[Sequence[Question]], list[ForcedScore]]:
+def _scorer(editor: AnyEditor, scorer: Scorer) -> Callable[[Sequence[Question]], list[ForcedScore]]:
     base = editor.base_target_scores
     return lambda part: [score for q in part if (score := forced_score(q, scorer, base)) is not None]

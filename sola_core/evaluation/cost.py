@@ -16,7 +16,7 @@ from typing import TypeVar
 from sola_core.evaluation.numbers import median, present
 from sola_core.evaluation.output import table
 from sola_core.library.sizes import LibrarySizes
-from sola_core.session import SolaEditor
+from sola_core.session import AnyEditor
 
 Result = TypeVar("Result")
 
@@ -89,7 +89,7 @@ def sample_of(prompts: Sequence[str]) -> list[str]:
     return [prompts[i * len(prompts) // count] for i in range(count)]
 
 
-def time_answers(editor: SolaEditor, prompt: str, tokens: int) -> Timing:
+def time_answers(editor: AnyEditor, prompt: str, tokens: int) -> Timing:
     """Answer a prompt both ways, one by one whatever the benchmark does, and route it once more."""
     seconds, edited = _timed(lambda: editor.answer(prompt, tokens))
     base_seconds, base = _timed(lambda: editor.base_answer(prompt, tokens))

@@ -18,7 +18,7 @@ from sola_core.evaluation.resume import Kept
 from sola_core.evaluation.rows import Row
 from sola_core.evaluation.teaching import Taught
 from sola_core.library.digest import edit_digest
-from sola_core.session import SolaEditor
+from sola_core.session import AnyEditor, SolaEditor
 
 if TYPE_CHECKING:
     from sola_core.evaluation.reversibility import OnStage
@@ -125,7 +125,7 @@ def curve_points(edits: int) -> tuple[int, ...]:
 
 
 def ask_again(
-    editor: SolaEditor,
+    editor: AnyEditor,
     rows: Sequence[Row],
     taught: Sequence[Taught],
     *,
@@ -143,13 +143,18 @@ def ask_again(
 
     def make(part: Sequence[tuple[int, Question]]) -> list[Again]:
         asked = ask_all(answers, [question for _, question in part], owners)
-        known = [(edit_id, question.prompt) for i, question in part if (edit_id := taught[i].edit_id) is not None]
-        forced = iter(answers.forced([edit_id for edit_id, _ in known], [prompt for _, prompt in known]))
+        # a fact that shares a state has no tensors of its own, nor can it be asked alone
+        alone = editor if isinstance(editor, SolaEditor) else None
+        owner_of = {i: taught[i].edit_id for i, _ in part if alone is not None}
+        known = [(edit_id, question.prompt) for i, question in part if (edit_id := owner_of.get(i)) is not None]
+        forced = iter(
+            answers.forced([edit_id for edit_id, _ in known], [prompt for _, prompt in known]) if known else []
+        )
         found = []
         for (i, _), one in zip(part, asked, strict=True):
-            edit_id = taught[i].edit_id
+            edit_id = owner_of.get(i)
             own = None if edit_id is None else next(forced)
-            tensors = None if edit_id is None else edit_digest(rows[i].request, editor.tensors(edit_id))
+            tensors = edit_digest(rows[i].request, alone.tensors(edit_id)) if alone and edit_id else None
             found.append(_again(one, i, after, answers.route(one.prompt), own, tensors))
         return found
 

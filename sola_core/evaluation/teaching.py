@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sola_core.errors import EditFailed, InvalidInput
 from sola_core.evaluation.rows import Row
 from sola_core.records import Edit
-from sola_core.session import SolaEditor
+from sola_core.session import AnyEditor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Taught:
     failure: str = ""
 
 
-def teach_one(editor: SolaEditor, row: Row) -> Taught:
+def teach_one(editor: AnyEditor, row: Row) -> Taught:
     """Teach one fact; a failure is recorded, not raised."""
     try:
         return _taught(row, editor.edit(row.request))
@@ -35,7 +35,7 @@ def teach_one(editor: SolaEditor, row: Row) -> Taught:
         return _not_taught(row, str(error))
 
 
-def teach_batch(editor: SolaEditor, rows: Sequence[Row]) -> list[Taught]:
+def teach_batch(editor: AnyEditor, rows: Sequence[Row]) -> list[Taught]:
     """Teach facts in the method's batches; a failure is recorded, not raised."""
     failures: dict[int, EditFailed] = {}
     edits = iter(editor.edit_many([row.request for row in rows], on_failure=failures.__setitem__))
@@ -45,7 +45,7 @@ def teach_batch(editor: SolaEditor, rows: Sequence[Row]) -> list[Taught]:
     ]
 
 
-def taught_before(editor: SolaEditor, rows: Sequence[Row]) -> list[Taught]:
+def taught_before(editor: AnyEditor, rows: Sequence[Row]) -> list[Taught]:
     """Find the facts among the edits of the editor's library; one that is not there is recorded as not taught.
 
     Raises InvalidInput when the library holds edits of no row: they would answer the benchmark's questions.
