@@ -9,9 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import replace
-from statistics import fmean
-from typing import Any, Literal
 
 from sola_core.answering import AnswerStream
 from sola_core.arena_records import (
@@ -25,6 +22,7 @@ from sola_core.arena_records import (
     TakenBack,
     TakingBack,
 )
+from sola_core.arena_run import FIRST, Run, asked_after
 from sola_core.arena_undo import Undo
 from sola_core.editors.methods import JOINT, joint_method
 from sola_core.editors.sola import Sola
@@ -36,7 +34,6 @@ from sola_core.session import SolaEditor
 from sola_core.text import canonical, checked_prompt, normalised_answer
 
 LEAST_METHODS, MOST_METHODS, MOST_FACTS = 2, 4, 20
-FIRST = 3  # facts whose fate is followed while more are added
 ANSWER_TOKENS = 48  # of an answer that is shown
 ELSEWHERE = (  # asked at the end: nothing that is taught here is about them
     "What is the capital of Portugal?",
@@ -47,7 +44,6 @@ ELSEWHERE_TOKENS = 16
 
 Session = SolaEditor | JointEditor
 Open = Callable[[str], Session]  # opens a session of a method by name
-Kind = Literal["teaching", "asking"]
 
 
 def contenders(encoder: TextEncoder | None, seed: int = 0) -> tuple[Contender, ...]:
@@ -55,11 +51,6 @@ def contenders(encoder: TextEncoder | None, seed: int = 0) -> tuple[Contender, .
     own = Contender(name=Sola.name, capabilities=Sola.capabilities)
     others = [Contender(name=name, capabilities=joint_method(name, seed, encoder).capabilities) for name in JOINT]
     return (own, *others)
-
-
-def asked_after(facts: int) -> tuple[int, ...]:
-    """Return after how many facts the first ones are asked: 1, 2, 4 ... and all."""
-    return tuple(n for n in range(1, facts + 1) if n == facts or n & (n - 1) == 0)
 
 
 class Arena:
@@ -91,7 +82,7 @@ class Arena:
 
         Closing the generator early closes every session.
         """
-        run = _Run(self.outcomes, len(self.facts), len(self._elsewhere()))
+        run = Run(self.outcomes, len(self.facts), len(self._elsewhere()))
         try:
             for method in self.methods:
                 yield run.at("opening", method, 0)
@@ -109,7 +100,7 @@ class Arena:
         self.outcomes = run.outcomes
         return self.outcomes
 
-    def _teach(self, run: _Run, method: str, number: int) -> Generator[RunProgress, None, None]:
+    def _teach(self, run: Run, method: str, number: int) -> Generator[RunProgress, None, None]:
         began, outcome, reason = time.perf_counter(), "taught", ""
         try:
             with closing(self._sessions[method].edit_steps(self.facts[number - 1])) as steps:
@@ -121,22 +112,23 @@ class Arena:
         seconds = run.took("teaching", began)
         run.change_fact(method, number, outcome=outcome, reason=reason, seconds=seconds)
 
-    def _ask_first(self, run: _Run, method: str, taught: int) -> Generator[RunProgress, None, None]:
-        asked, held = min(FIRST, taught), 0
+    def _ask_first(self, run: Run, method: str, taught: int) -> Generator[RunProgress, None, None]:
+        asked, rightly = min(FIRST, taught), 0
         for number in range(1, asked + 1):
             yield run.at("asking", method, number)
-            holds = self._holds(run, method, number)
-            held += holds
+            right, exact = self._judged(run, method, number)
+            rightly += right
             if taught == len(self.facts):
-                run.change_fact(method, number, held=holds)
-        point = RetentionPoint(taught=taught, asked=asked, held=held)
+                run.change_fact(method, number, right=right, exact=exact)
+        point = RetentionPoint(taught=taught, asked=asked, right=rightly)
         run.change(method, points=(*run.of(method).points, point))
 
-    def _ask_rest(self, run: _Run) -> Generator[RunProgress, None, None]:
+    def _ask_rest(self, run: Run) -> Generator[RunProgress, None, None]:
         for number in range(FIRST + 1, len(self.facts) + 1):
             for method in self.methods:
                 yield run.at("asking", method, number)
-                run.change_fact(method, number, held=self._holds(run, method, number))
+                right, exact = self._judged(run, method, number)
+                run.change_fact(method, number, right=right, exact=exact)
         for question in self._elsewhere():
             yield run.at("asking", "", 0)
             base = self._answer(run, "", question, ELSEWHERE_TOKENS).text
@@ -151,13 +143,15 @@ class Arena:
         taught = {canonical(fact.prompt) for fact in self.facts}
         return tuple(question for question in ELSEWHERE if canonical(question) not in taught)
 
-    def _holds(self, run: _Run, method: str, number: int) -> bool:
+    def _judged(self, run: Run, method: str, number: int) -> tuple[bool, bool]:
+        """Ask a fact; say whether its target is in the answer, and whether it is the whole answer."""
         fact = self.facts[number - 1]
         words = len(self._sessions[method].host.target_ids(fact.target)) - 1
         answer = self._answer(run, method, fact.prompt, words + EXTRA_TOKENS)
-        return answer.stopped == "end" and normalised_answer(answer.text) == normalised_answer(fact.target)
+        said, target = normalised_answer(answer.text), normalised_answer(fact.target)
+        return f" {target} " in f" {said} ", answer.stopped == "end" and said == target
 
-    def _answer(self, run: _Run, method: str, question: str, most: int) -> Answer:
+    def _answer(self, run: Run, method: str, question: str, most: int) -> Answer:
         """Ask a method, or the untouched model (the empty name)."""
         began, session = time.perf_counter(), self._sessions[method or self.methods[0]]
         answer = session.answer(question, most) if method else session.base_answer(question, most)
@@ -235,57 +229,6 @@ class Arena:
         for session in self._sessions.values():
             session.close()
         self._sessions, self._numbers = {}, {}
-
-
-class _Run:
-    """How far a run is: what is known of each method, and how long teaching and asking take."""
-
-    def __init__(self, outcomes: Sequence[MethodOutcome], facts: int, elsewhere: int) -> None:
-        self.outcomes = tuple(outcomes)
-        methods = len(self.outcomes)
-        first = sum(min(FIRST, taught) for taught in asked_after(facts))
-        rest = max(0, facts - FIRST)
-        self._left: dict[Kind, int] = {
-            "teaching": facts * methods,
-            "asking": (first + rest + elsewhere) * methods + elsewhere,
-        }
-        self._total = sum(self._left.values())
-        self._took: dict[Kind, list[float]] = {"teaching": [], "asking": []}
-        self._began = time.perf_counter()
-
-    def at(self, stage: Literal["opening", "teaching", "asking"], method: str, number: int) -> RunProgress:
-        """Return where the run is."""
-        known = all(self._took[kind] for kind, left in self._left.items() if left)
-        return RunProgress(
-            stage=stage,
-            method=method,
-            number=number,
-            done=self._total - sum(self._left.values()),
-            total=self._total,
-            seconds=time.perf_counter() - self._began,
-            left=sum(left * fmean(self._took[kind]) for kind, left in self._left.items() if left) if known else None,
-            outcomes=self.outcomes,
-        )
-
-    def took(self, kind: Kind, began: float) -> float:
-        """Note that one piece of work is done, and return its seconds."""
-        seconds = time.perf_counter() - began
-        self._took[kind].append(seconds)
-        self._left[kind] -= 1
-        return seconds
-
-    def of(self, method: str) -> MethodOutcome:
-        """Return what is known of a method."""
-        return next(one for one in self.outcomes if one.method == method)
-
-    def change(self, method: str, **parts: Any) -> None:
-        """Note more of a method."""
-        self.outcomes = tuple(replace(one, **parts) if one.method == method else one for one in self.outcomes)
-
-    def change_fact(self, method: str, number: int, **parts: Any) -> None:
-        """Note more of a fact with a method."""
-        facts = self.of(method).facts
-        self.change(method, facts=tuple(replace(one, **parts) if one.number == number else one for one in facts))
 
 
 def _fresh(chosen: Contender, facts: int) -> MethodOutcome:

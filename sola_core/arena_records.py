@@ -29,7 +29,8 @@ class FactOutcome:
     outcome: Outcome = "waiting"
     reason: str = ""  # why it could not be taught
     seconds: float = 0.0  # of teaching
-    held: bool | None = None  # its question was answered with its target once all were taught; None: not asked yet
+    right: bool | None = None  # once all were taught, the answer to its question held its target; None: not asked yet
+    exact: bool = False  # ... and was nothing but its target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class RetentionPoint:
 
     taught: int
     asked: int
-    held: int
+    right: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +61,17 @@ class MethodOutcome:
     @property
     def asked(self) -> int:
         """How many facts were asked after all were taught."""
-        return sum(fact.held is not None for fact in self.facts)
+        return sum(fact.right is not None for fact in self.facts)
 
     @property
-    def held(self) -> int:
-        """How many of them were answered with their target."""
-        return sum(fact.held is True for fact in self.facts)
+    def right(self) -> int:
+        """How many of them had their target in the answer."""
+        return sum(fact.right is True for fact in self.facts)
+
+    @property
+    def exact(self) -> int:
+        """How many of them were answered with nothing but their target."""
+        return sum(fact.exact for fact in self.facts)
 
     @property
     def seconds(self) -> float:
@@ -148,4 +154,5 @@ class TakingBack:
     method: str
     done: int
     total: int
+    left: float | None  # seconds, estimated from what was done; None at the beginning
     found: tuple[TakenBack, ...]

@@ -15,10 +15,10 @@ from sola_core.arena_records import Anew, MethodOutcome, TakenBack, TakingBack
 from sola_core.errors import EditFailed
 from sola_core.evaluation.traces import Trace, trace
 from sola_core.joint_session import EXTRA_TOKENS, JointEditor
-from sola_core.records import EditRequest
+from sola_core.records import Answer, EditRequest
 from sola_core.session import SolaEditor
 
-STEPS = 8  # generated steps whose tokens and logits are compared
+STEPS = 5  # generated steps whose tokens and logits are compared
 Session = SolaEditor | JointEditor
 Numbers = Mapping[str, tuple[int, ...]]  # method -> the facts that its session holds, in order of its edits
 Stage = Literal["before", "taking back", "after", "anew"]
@@ -47,7 +47,7 @@ class Undo:
         self._outcomes = {one.method: one for one in outcomes}
         self._copies: dict[str, Session] = {}
         self._opened: list[Session] = []
-        self._done, self._total = 0, 1
+        self._done, self._total, self._began = 0, 1, time.perf_counter()
         self._found: list[TakenBack] = []
 
     def steps(
@@ -102,7 +102,7 @@ class Undo:
         start_over = sum(one.seconds for one in outcome.facts if one.number in others)
         most = len(session.host.target_ids(fact.target)) - 1 + EXTRA_TOKENS
         yield self._at("before", method)
-        said_base, said_before = session.base_answer(fact.prompt, most).text, session.answer(fact.prompt, most).text
+        said_base, said_before = _said(session.base_answer(fact.prompt, most)), _said(session.answer(fact.prompt, most))
         self._done += 2
         if not self._can(session, held):
             return TakenBack(
@@ -130,7 +130,7 @@ class Undo:
             reason="",
             seconds=seconds,
             said_before=said_before,
-            said_after=said.text,
+            said_after=_said(said),
             said_base=said_base,
             answered_by=tuple(
                 number for number, edit in zip(others, copy.edits, strict=True) if edit.id in said.route.edit_ids
@@ -198,9 +198,15 @@ class Undo:
         )
 
     def _at(self, stage: Stage, method: str) -> TakingBack:
+        rest = self._total - self._done
+        left = rest * (time.perf_counter() - self._began) / self._done if self._done else None
         return TakingBack(
-            stage=stage, method=method, done=min(self._done, self._total), total=self._total, found=tuple(self._found)
+            stage=stage, method=method, done=self._done, total=self._total, left=left, found=tuple(self._found)
         )
+
+
+def _said(answer: Answer) -> str:
+    return f"{answer.text}…" if answer.stopped == "limit" else answer.text
 
 
 def _exact(session: Session) -> bool:

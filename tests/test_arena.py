@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from sola_core import EditRequest
-from sola_core.arena import Arena, asked_after, contenders
+from sola_core.arena import Arena, contenders
 from sola_core.arena_records import RunProgress
+from sola_core.arena_run import asked_after
 from sola_core.arenas import Arenas
 from sola_core.errors import InvalidInput, WorkspacesFull
 from sola_core.fact_lists import read_fact_lines
@@ -79,11 +80,11 @@ def test_a_run_tells_how_far_it_is_and_what_became_of_each_fact(host: HostModel)
         assert outcome.taught == outcome.asked == 3 and outcome.seconds > 0
         assert [point.taught for point in outcome.points] == [1, 2, 3]
         assert [point.asked for point in outcome.points] == [1, 2, 3]
-        assert outcome.points[-1].held == outcome.held
+        assert outcome.points[-1].right == outcome.right
         assert outcome.elsewhere == 3
     sola, lora = outcomes
-    assert sola.held == 3 and sola.elsewhere_same == 3
-    assert lora.points[0].held == 1  # alone, a fact holds
+    assert sola.right == sola.exact == 3 and sola.elsewhere_same == 3
+    assert lora.points[0].right == 1  # alone, a fact holds
     made.close()
 
 
@@ -91,7 +92,7 @@ def test_a_fact_that_cannot_be_taught_is_told_and_the_others_go_on(host: HostMod
     made = arena(host, ("sola", "lora"), (FACTS[0], EditRequest(prompt="Who?", target="Rotterdam " * 200), FACTS[1]))
     for outcome in made.outcomes:
         assert [fact.outcome for fact in outcome.facts] == ["taught", "failed", "taught"]
-        assert outcome.facts[1].reason and outcome.facts[1].held is False
+        assert outcome.facts[1].reason and outcome.facts[1].right is False
     asked = finish(made.ask_steps(FACTS[1].prompt, 8))
     assert asked.replies[0].numbers == (3,)  # facts keep their numbers
     made.close()

@@ -149,8 +149,8 @@ def test_forged_facts_questions_and_numbers_are_refused(act: CompareHandlers) ->
 
 
 def outcome(method: str, *points: tuple[int, int, int], capabilities: Capabilities = EXACT) -> MethodOutcome:
-    made = tuple(RetentionPoint(taught=taught, asked=asked, held=held) for taught, asked, held in points)
-    facts = tuple(FactOutcome(number=n, outcome="taught", seconds=1.5, held=n == 1) for n in (1, 2, 3, 4))
+    made = tuple(RetentionPoint(taught=taught, asked=asked, right=right) for taught, asked, right in points)
+    facts = tuple(FactOutcome(number=n, outcome="taught", seconds=1.5, right=n == 1) for n in (1, 2, 3, 4))
     return MethodOutcome(method=method, capabilities=capabilities, facts=facts, points=made)
 
 
@@ -168,7 +168,7 @@ def test_curves_are_drawn_in_lanes_of_their_own_with_a_sign_beside_the_colour() 
     drawn = json.loads(figure.to_json())
     sola, other = drawn["data"]
     assert sola["text"] == ["1/1", "3/3"] and other["text"] == ["1/1", "0/3"]
-    assert sola["y"] == [1.5, 1.5] and other["y"] == [0.5, 0.0]
+    assert sola["y"] == [1.44, 1.44] and other["y"] == [0.44, 0.0]
     assert sola["marker"]["symbol"] == ["circle", "circle"] and other["marker"]["symbol"] == ["circle", "x"]
     assert "a&lt;b" in str(drawn["layout"]["annotations"]) and "a<b" not in str(drawn["layout"]["annotations"])
     assert curves_figure([outcome("sola"), outcome("lora")], 4)  # before the first point
@@ -209,7 +209,10 @@ def test_who_answered_names_the_fact_and_how_near_it_was() -> None:
         return compare_words.who_answered(made)
 
     assert reply(Route(kind="edit", edit_ids=("a",), threshold=0.7), 3, nearest=(3, 0.91)) == (
-        "Fact 3 answered (nearest: fact 3, 0.91 where 0.70 is needed)"
+        "Fact 3 answered (0.91, needed: 0.70)"
+    )
+    assert reply(Route(kind="base", threshold=0.7), nearest=(2, 0.31)) == (
+        "No fact: the untouched model answered (nearest: fact 2 with 0.31, needed: 0.70)"
     )
     assert reply(Route(kind="base")) == "No fact: the untouched model answered"
     assert reply(Route(kind="shared"), 1, 2, 3, 4) == "All facts share what answered: 1 to 4"

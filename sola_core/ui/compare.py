@@ -122,7 +122,8 @@ def _undoing(parts: dict[str, gr.components.Component]) -> gr.Button:
             texts.STOP, interactive=False, scale=1, min_width=90, elem_id="compare-undo-stop"
         )
     parts["undo_status"] = gr.HTML(elem_id="compare-undo-status")
-    with gr.Group(visible=HIDDEN, elem_classes="sola-bare") as parts["undo_group"]:
+    # in a column: a group draws a frame round what it holds itself
+    with gr.Group(visible=HIDDEN, elem_classes="sola-bare") as parts["undo_group"], gr.Column():
         parts["undo_chart"] = gr.Plot(label=texts.UNDO_CHART, show_label=False, elem_id="compare-undo-chart")
         parts["undo_table"] = gr.HTML(elem_id="compare-undo-table")
     return undo

@@ -14,9 +14,9 @@ from sola_core.ui import compare_texts as texts
 from sola_core.ui import compare_words as words
 from sola_core.ui.figures import AMBER, DEEP, GREY, GRID, TEAL, TEXT, _figure, plain
 
-LANE = 92  # pixels of one method's curve
+LANE = 108  # pixels of one method's curve
 ROW = 74  # pixels of one method's signs
-TOP = 0.5  # of a lane: where a curve runs when all first facts are answered rightly
+TOP = 0.44  # of a lane: where a curve runs when all first facts are answered rightly
 
 
 def curves_figure(outcomes: Sequence[MethodOutcome], facts: int) -> go.Figure:
@@ -29,7 +29,7 @@ def curves_figure(outcomes: Sequence[MethodOutcome], facts: int) -> go.Figure:
             figure.add_shape(type="line", x0=first, x1=facts + 0.4, y0=base + height, y1=base + height,
                              line={"color": GRID, "width": 1}, layer="below")  # fmt: skip
         figure.add_annotation(
-            x=first, y=base + 0.86, text=f"<b>{plain(words.name(one.method))}</b>", xanchor="left", showarrow=False,
+            x=first, y=base + 0.78, text=f"<b>{plain(words.name(one.method))}</b>", xanchor="left", showarrow=False,
             font={"size": 13, "color": TEXT},
         )  # fmt: skip
         figure.add_scatter(
@@ -41,15 +41,15 @@ def curves_figure(outcomes: Sequence[MethodOutcome], facts: int) -> go.Figure:
             marker={
                 "size": 11,
                 "color": [_colour(point) for point in one.points],
-                "symbol": ["circle" if point.held == point.asked else "diamond" if point.held else "x"
+                "symbol": ["circle" if point.right == point.asked else "diamond" if point.right else "x"
                            for point in one.points],
             },
-            text=[f"{point.held}/{point.asked}" for point in one.points],
+            text=[f"{point.right}/{point.asked}" for point in one.points],
             textposition="top center",
             textfont={"size": 12, "color": TEXT},
             cliponaxis=False,
             hovertext=[
-                f"{plain(words.name(one.method))}: {point.held} of the first {point.asked} after {point.taught}"
+                f"{plain(words.name(one.method))}: {point.right} of the first {point.asked} after {point.taught}"
                 for point in one.points
             ],
             hoverinfo="text",
@@ -60,7 +60,7 @@ def curves_figure(outcomes: Sequence[MethodOutcome], facts: int) -> go.Figure:
         title="facts taught", range=[first, facts + 0.4], tickvals=places, ticktext=[str(n) for n in places],
         showgrid=False,
     )  # fmt: skip
-    figure.update_yaxes(visible=False, range=[-0.12, len(outcomes) + 0.02])
+    figure.update_yaxes(visible=False, range=[-0.14, len(outcomes) - 0.1])
     return figure
 
 
@@ -107,11 +107,11 @@ def undo_figure(found: Sequence[TakenBack]) -> go.Figure:
 
 
 def _share(point: RetentionPoint) -> float:
-    return point.held / point.asked if point.asked else 0.0
+    return point.right / point.asked if point.asked else 0.0
 
 
 def _colour(point: RetentionPoint) -> str:
-    return TEAL if point.held == point.asked else AMBER if point.held else GREY
+    return TEAL if point.right == point.asked else AMBER if point.right else GREY
 
 
 def _fill(sign: str) -> str:

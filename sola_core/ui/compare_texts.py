@@ -72,19 +72,18 @@ RESULTS_TABLE: Final = "What each method remembers"
 RESULTS_HEAD: Final = (
     "Method",
     "Facts it answers rightly",
-    "First facts, at the end",
+    "First facts now",
     "Unrelated questions answered as before",
     "Time for a fact",
     "Takes a fact back",
 )
 CURVES: Final = "The first facts while more are added"
-CURVES_HINT: Final = (
-    "Each line starts with the first fact alone; every point says how many of the first facts were answered rightly."
-)
+CURVES_HINT: Final = "Each line starts with the first fact alone; every point says how many of the first facts were answered rightly, that is, with the answer in what was said."
 CURVES_TABLE: Final = "The first facts, asked again after so many were taught"
 FACTS_TABLE: Final = "Each fact, asked after all were taught"
 AS_TABLE: Final = "The same as a table"
 YES, NO = "yes", "no"
+IN_A_SENTENCE: Final = "yes, in a longer answer"
 NOT_TAUGHT: Final = "could not be taught"
 
 ASK_HEADING: Final = "Ask all of them"
@@ -116,5 +115,5 @@ UNDO_HEAD: Final = (
     "As if never taught",
 )
 UNDO_COLUMNS: Final = ("taken<br>back", "untouched<br>answer", "others<br>as before", "as if never<br>taught")
-UNDO_LEGEND: Final = "✓ bit for bit   ≈ the same words, other numbers   ✕ no   – nothing to compare"
+UNDO_LEGEND: Final = "✓ yes, bit for bit · ≈ the same words, other numbers · ✕ no · – nothing to compare"
 UNDO_WHY: Final = "Why not"

@@ -66,7 +66,7 @@ def results(outcomes: Sequence[MethodOutcome]) -> list[Line]:
         (
             name(one.method),
             _held(one),
-            _of(one.points[-1].held, one.points[-1].asked) if one.points else texts.WAITING,
+            _of(one.points[-1].right, one.points[-1].asked) if one.points else texts.WAITING,
             _of(one.elsewhere_same, one.elsewhere),
             _seconds(one.seconds / _done(one)) if _done(one) else texts.WAITING,
             texts.UNDOES_SHORT[one.capabilities.delete],
@@ -81,7 +81,7 @@ def curve_rows(outcomes: Sequence[MethodOutcome]) -> tuple[Line, list[Line]]:
     head = ("Method", *(f"After {point.taught}" for point in longest))
     rows = []
     for one in outcomes:
-        cells = [_of(point.held, point.asked) for point in one.points]
+        cells = [_of(point.right, point.asked) for point in one.points]
         rows.append((name(one.method), *cells, *[texts.WAITING] * (len(longest) - len(cells))))
     return head, rows
 
@@ -100,12 +100,16 @@ def _fact(one: MethodOutcome, number: int) -> str:
     fact = one.facts[number - 1]
     if fact.outcome == "failed":
         return f"{texts.NOT_TAUGHT}: {fact.reason}"
-    return texts.WAITING if fact.held is None else texts.YES if fact.held else texts.NO
+    if fact.right is None:
+        return texts.WAITING
+    return (texts.YES if fact.exact else texts.IN_A_SENTENCE) if fact.right else texts.NO
 
 
 def _held(one: MethodOutcome) -> str:
     failed = sum(fact.outcome == "failed" for fact in one.facts)
-    words = _of(one.held, one.asked) if one.asked else f"{one.taught} taught"
+    words = _of(one.right, one.asked) if one.asked else f"{one.taught} taught"
+    if one.exact < one.right:
+        words += f", {one.exact} word for word"
     return f"{words}; {failed} {texts.NOT_TAUGHT}" if failed else words
 
 
@@ -123,7 +127,8 @@ def who_answered(reply: Reply) -> str:
     near = ""
     if reply.nearest is not None:
         number, score = reply.nearest
-        near = f" (nearest: fact {number}, {score:.2f} where {reply.route.threshold:.2f} is needed)"
+        need = f"{score:.2f}, needed: {reply.route.threshold:.2f}"
+        near = f" ({need})" if reply.numbers == (number,) else f" (nearest: fact {number} with {need})"
     if reply.route.deferred:
         return f"No fact: the untouched model answered{near}"
     if reply.route.kind == "edit" and reply.numbers:
@@ -154,7 +159,7 @@ def taking_back(at: TakingBack) -> str:
         "after": "asked again",
         "anew": "a new model learns the other facts only, to compare",
     }[at.stage]
-    return f"{name(at.method)}: {doing}"
+    return f"{name(at.method)}: {doing}{_left(at.left)}"
 
 
 def taken_back(number: int, prompt: str, found: Sequence[TakenBack]) -> str:
