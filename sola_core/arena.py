@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 
 from sola_core.answering import AnswerStream
+from sola_core.arena_places import Seen, seen, tracks
 from sola_core.arena_records import (
     Asked,
     Contender,
@@ -83,6 +84,7 @@ class Arena:
         Closing the generator early closes every session.
         """
         run = Run(self.outcomes, len(self.facts), len(self._elsewhere()))
+        places: dict[str, list[Seen]] = {method: [] for method in self.methods}
         try:
             for method in self.methods:
                 yield run.at("opening", method, 0)
@@ -93,10 +95,13 @@ class Arena:
                 if number in asked_after(len(self.facts)):
                     for method in self.methods:
                         yield from self._ask_first(run, method, number)
+                self._see(places, number)
             yield from self._ask_rest(run)
         except BaseException:
             self.close()
             raise
+        for method, found in places.items():
+            run.change(method, tracks=tracks(found))
         self.outcomes = run.outcomes
         return self.outcomes
 
@@ -138,6 +143,10 @@ class Arena:
                 so_far = run.of(method)
                 run.change(method, elsewhere=so_far.elsewhere + 1, elsewhere_same=so_far.elsewhere_same + same)
         yield run.at("asking", self.methods[-1], 0)
+
+    def _see(self, places: dict[str, list[Seen]], taught: int) -> None:
+        for method, numbers in self._numbers_by_id().items():
+            places[method] += seen(self._sessions[method], numbers, self.facts, taught)
 
     def _elsewhere(self) -> tuple[str, ...]:
         taught = {canonical(fact.prompt) for fact in self.facts}

@@ -43,6 +43,25 @@ class RetentionPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackPoint:
+    """Where a fact's place was after so many facts, on a flat map."""
+
+    taught: int
+    x: float
+    y: float
+    radius: float | None  # in the same units; None where places have none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """The way of one fact's place while more facts were added."""
+
+    number: int
+    points: tuple[TrackPoint, ...]
+    moved: float  # distance from the first place to the last, in the space itself
+
+
+@dataclass(frozen=True, kw_only=True)
 class MethodOutcome:
     """All that is known of one method so far."""
 
@@ -52,6 +71,7 @@ class MethodOutcome:
     points: tuple[RetentionPoint, ...] = ()
     elsewhere: int = 0  # unrelated questions asked
     elsewhere_same: int = 0  # of them, answered as the untouched model does
+    tracks: tuple[Track, ...] = ()  # where its facts were kept, at the end; none for a method without places
 
     @property
     def taught(self) -> int:

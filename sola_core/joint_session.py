@@ -233,6 +233,11 @@ class JointEditor(Asking):
         """Return the score of every fact for this prompt, best first; empty where the method has none."""
         return self.method.scores(self._now[0], checked_prompt(prompt), self.host)
 
+    def entries(self) -> tuple[Any, ...]:
+        """Return the places in which the method keeps its facts (centre, radius, fact_ids); empty where it has none."""
+        told = getattr(self.method, "entries", None)
+        return () if told is None else tuple(told(self._now[0]))
+
     def state_tensors(self) -> dict[str, Tensor]:
         """Return all numbers that the answers depend on, by name."""
         return dict(self.method.tensors(self._now[0]))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from sola_core import EditRequest
@@ -15,6 +17,7 @@ from sola_core.errors import InvalidInput, WorkspacesFull
 from sola_core.fact_lists import read_fact_lines
 from sola_core.host.intervention import count_hooks
 from sola_core.host.model import HostModel
+from sola_core.joint_session import JointEditor
 from sola_core.records import Capabilities
 from sola_core.registry import Visitor
 from sola_core.session import SolaEditor, load_editor
@@ -145,6 +148,31 @@ def test_where_another_fact_answers_afterwards_it_is_named(host: HostModel) -> N
     sola, _ = finish(made.take_back_steps(2))
     assert sola.done and sola.answered_by == (1,) and not sola.base_bits
     assert sola.anew is not None and sola.anew.state and sola.anew.bits == 2  # as if it had never been taught
+    made.close()
+
+
+def test_places_of_facts_are_followed_where_a_method_tells_of_them(
+    host: HostModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for a method whose centres move: each further fact pushes all of them one step aside."""
+
+    def entries(self: JointEditor) -> tuple[SimpleNamespace, ...]:
+        many = len(self.edits)
+        return tuple(
+            SimpleNamespace(centre=np.array([10.0 * n, many, 0.0]), radius=1.0 + many, fact_ids=(edit.id,))
+            for n, edit in enumerate(self.edits)
+        )
+
+    monkeypatch.setattr(JointEditor, "entries", entries)
+    made = arena(host, ("sola", "lora"))
+    sola, lora = made.outcomes
+    assert [track.moved for track in lora.tracks] == [2.0, 1.0, 0.0]
+    assert [point.radius for point in lora.tracks[0].points] == [2.0, 3.0, 4.0]
+    assert [point.taught for point in lora.tracks[1].points] == [2, 3]
+    first, last = lora.tracks[0].points[0], lora.tracks[0].points[-1]
+    assert abs(((first.x - last.x) ** 2 + (first.y - last.y) ** 2) ** 0.5 - 2.0) < 1e-6  # nothing is lost in a plane
+    assert [track.moved for track in sola.tracks] == [0.0, 0.0, 0.0]
+    monkeypatch.undo()
     made.close()
 
 

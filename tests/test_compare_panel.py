@@ -10,13 +10,23 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from sola_core.arena_records import Anew, Contender, FactOutcome, MethodOutcome, Reply, RetentionPoint, TakenBack
+from sola_core.arena_records import (
+    Anew,
+    Contender,
+    FactOutcome,
+    MethodOutcome,
+    Reply,
+    RetentionPoint,
+    TakenBack,
+    Track,
+    TrackPoint,
+)
 from sola_core.errors import InvalidInput, SessionRequired
 from sola_core.records import Capabilities, Route
 from sola_core.studio import Studio, open_studio
-from sola_core.ui import compare_markup, compare_words
+from sola_core.ui import compare_markup, compare_undo_words, compare_words
 from sola_core.ui import compare_texts as texts
-from sola_core.ui.compare_figures import curves_figure, undo_figure
+from sola_core.ui.compare_figures import curves_figure, places_figure, undo_figure
 from sola_core.ui.compare_handlers import ASKED, PARTS, TAKEN, CompareHandlers
 from sola_core.workspace import Limits
 from tests.tiny import tiny_host
@@ -63,7 +73,7 @@ def test_a_contest_is_run_asked_and_a_fact_taken_back(studio: Studio, act: Compa
     end = parts(last)
     assert "2 facts taught to 2 methods" in end["status"] and end["stop"]["interactive"] is False
     assert end["results"]["visible"] is True and end["after"]["visible"] is True
-    assert gr.skip() not in [value for name, value in end.items() if name != "undo_chart"]
+    assert gr.skip() not in [value for name, value in end.items() if name not in ("undo_chart", "map")]
     assert "2 of 2" in end["table"] and "&lt;b&gt;" in end["details"] and "<b>" not in end["details"]
     assert end["number"]["value"] == 2 and [number for _, number in end["number"]["choices"]] == [1, 2]
 
@@ -194,13 +204,34 @@ def test_what_taking_back_did_is_told_in_signs_and_words(
     changes: dict[str, Any], signs: tuple[str, ...], words: str
 ) -> None:
     found = undone(**changes)
-    assert compare_words.undo_signs(found) == signs
-    assert words in " ".join(compare_words.undo_rows([found])[0])
+    assert compare_undo_words.undo_signs(found) == signs
+    assert words in " ".join(compare_undo_words.undo_rows([found])[0])
     drawn = json.loads(undo_figure([found]).to_json())
     assert drawn["data"][0]["text"] == list(signs)
     assert "x&lt;y" in str(drawn["layout"]["annotations"])
     markup = compare_markup.taken_back([found])
     assert "<y" not in markup and ("All in &lt;one&gt;." in markup) == (not found.done)
+
+
+def test_places_are_drawn_where_they_began_and_ended_and_only_if_somebody_has_circles() -> None:
+    def track(number: int, *points: tuple[float, float | None]) -> Track:
+        made = tuple(TrackPoint(taught=n, x=x, y=0.0, radius=r) for n, (x, r) in enumerate(points, 1))
+        return Track(number=number, points=made, moved=abs(points[-1][0] - points[0][0]))
+
+    still = replace(outcome("sola"), tracks=(track(1, (0.0, None), (0.0, None)),))
+    moving = replace(outcome("me<lo"), tracks=(track(1, (0.0, 1.0), (0.5, 2.0)), track(2, (3.0, 1.0))))
+    assert compare_words.placed([still, outcome("lora")]) == ()
+    assert compare_words.placed([still, outcome("lora"), moving]) == (still, moving)
+    drawn = json.loads(places_figure([still, moving]).to_json())
+    circles = [shape for shape in drawn["layout"]["shapes"] if shape["xref"] == "x2"]
+    assert (
+        len(circles) == len(drawn["layout"]["shapes"]) == 3
+    )  # fact 1 at first and at the end, fact 2 where it was put
+    assert [shape["line"]["dash"] for shape in circles] == ["dot", "solid", "solid"]
+    assert (circles[1]["x0"], circles[1]["x1"]) == (-1.5, 2.5)
+    assert drawn["layout"]["xaxis2"]["range"][1] > 4.0  # all of it is in the picture
+    rows = compare_words.place_rows([still, moving])
+    assert rows[0] == ("SoLA", "1", "0.00", "–", "–") and rows[1] == ("me<lo", "1", "0.50", "1.00", "2.00")
 
 
 def test_who_answered_names_the_fact_and_how_near_it_was() -> None:

@@ -127,7 +127,7 @@ def test_only_the_page_imports_gradio_and_only_the_page_and_the_report_plotly(
     assert found <= files
 
 
-COMPARE = ("compare_texts", "compare_words", "compare_markup", "compare_figures")
+COMPARE = ("compare_texts", "compare_words", "compare_undo_words", "compare_markup", "compare_figures")
 
 
 def test_presentation_imports_no_gradio() -> None:

@@ -52,6 +52,9 @@ def compare_panel(studio: Studio) -> ComparePanel:
         parts["table"] = gr.HTML(elem_id="compare-table")
         gr.HTML(markup.subheading(texts.CURVES, texts.CURVES_HINT))
         parts["curves"] = gr.Plot(label=texts.CURVES, show_label=False, elem_id="compare-curves")
+        with gr.Group(visible=HIDDEN, elem_classes="sola-bare") as parts["places"], gr.Column():
+            gr.HTML(markup.subheading(texts.PLACES, texts.PLACES_HINT))
+            parts["map"] = gr.Plot(label=texts.PLACES, show_label=False, elem_id="compare-places")
         with gr.Accordion(texts.AS_TABLE, open=False, elem_id="compare-more"):
             parts["details"] = gr.HTML()
     with (

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from sola_core.arena_records import MethodOutcome, RetentionPoint, TakenBack
+from sola_core.arena_records import MethodOutcome, RetentionPoint, TakenBack, Track
 from sola_core.ui import compare_texts as texts
+from sola_core.ui import compare_undo_words as undo_words
 from sola_core.ui import compare_words as words
 from sola_core.ui.figures import AMBER, DEEP, GREY, GRID, TEAL, TEXT, _figure, plain
 
 LANE = 108  # pixels of one method's curve
+MAP = 300  # pixels of one method's small map
 ROW = 74  # pixels of one method's signs
 TOP = 0.44  # of a lane: where a curve runs when all first facts are answered rightly
 
@@ -64,13 +66,73 @@ def curves_figure(outcomes: Sequence[MethodOutcome], facts: int) -> go.Figure:
     return figure
 
 
+def places_figure(outcomes: Sequence[MethodOutcome]) -> go.Figure:
+    """Return a small map for each method, one under the other: circles at the beginning and at the end, ways between."""
+    figure = _figure(height=MAP * len(outcomes) + 16, left=4, right=4, top=4, bottom=4)
+    share = 1.0 / len(outcomes)
+    for row, one in enumerate(outcomes):
+        place = str(row + 1) if row else ""
+        x, y = f"x{place}", f"y{place}"
+        top = 1.0 - row * share
+        edge = _edge_of(one.tracks)
+        for track in one.tracks:
+            first, last = track.points[0], track.points[-1]
+            for point, dash in ((first, "dot"), (last, "solid")):
+                if point.radius is not None and point.radius > 0 and (dash == "solid" or point.radius != last.radius
+                                                                      or track.moved > 0):  # fmt: skip
+                    figure.add_shape(
+                        type="circle", xref=x, yref=y, x0=point.x - point.radius, x1=point.x + point.radius,
+                        y0=point.y - point.radius, y1=point.y + point.radius, layer="below",
+                        line={"color": GREY if dash == "dot" else TEAL, "width": 1.5, "dash": dash},
+                    )  # fmt: skip
+            figure.add_scatter(
+                x=[point.x for point in track.points], y=[point.y for point in track.points], mode="lines",
+                line={"color": AMBER, "width": 2}, hoverinfo="skip", xaxis=x, yaxis=y,
+            )  # fmt: skip
+        ends = [track.points[-1] for track in one.tracks]
+        starts = [track.points[0] for track in one.tracks if track.moved > 0]
+        figure.add_scatter(
+            x=[point.x for point in starts], y=[point.y for point in starts], mode="markers", xaxis=x, yaxis=y,
+            marker={"symbol": "circle-open", "size": 9, "color": GREY, "line": {"width": 2}}, hoverinfo="skip",
+        )  # fmt: skip
+        figure.add_scatter(
+            x=[point.x for point in ends], y=[point.y for point in ends], mode="markers+text", xaxis=x, yaxis=y,
+            marker={"size": 19, "color": DEEP, "line": {"color": "white", "width": 1.5}},
+            text=[str(track.number) for track in one.tracks], textposition="middle center",
+            textfont={"size": 11, "color": "white"},
+            hovertext=[f"fact {track.number}: moved by {track.moved:.2f}" for track in one.tracks], hoverinfo="text",
+        )  # fmt: skip
+        figure.add_annotation(
+            x=0.0, xref="paper", y=top - 0.01, yref="paper", text=f"<b>{plain(words.name(one.method))}</b>",
+            xanchor="left", yanchor="top", showarrow=False, font={"size": 13, "color": TEXT},
+        )  # fmt: skip
+        hidden = {"visible": False, "fixedrange": True}
+        figure.update_layout({
+            f"xaxis{place}": {**hidden, "domain": [0, 1], "anchor": y, "range": [-edge, edge]},
+            f"yaxis{place}": {
+                **hidden, "domain": [top - 0.94 * share, top - 0.06 * share], "anchor": x, "range": [-edge, edge],
+                "scaleanchor": x,
+            },
+        })  # fmt: skip
+    return figure
+
+
+def _edge_of(tracks: Sequence[Track]) -> float:
+    """Return how far a small map reaches: all places and circles at their ends are in it."""
+    far = [
+        max(abs(point.x), abs(point.y)) + max(0.0, point.radius or 0.0)
+        for track in tracks for point in (track.points[0], track.points[-1])
+    ]  # fmt: skip
+    return 1.12 * max(far, default=1.0) or 1.0
+
+
 def undo_figure(found: Sequence[TakenBack]) -> go.Figure:
     """Return a table of signs: a row for each method, a column for each thing that taking back should do."""
     figure = _figure(height=ROW * len(found) + 66, left=4, right=4, top=54, bottom=8)
     places = list(range(len(texts.UNDO_COLUMNS)))
     for row, one in enumerate(found):
         base = len(found) - 1 - row
-        signs = words.undo_signs(one)
+        signs = undo_words.undo_signs(one)
         figure.add_annotation(
             x=-0.48, y=base + 0.42, text=f"<b>{plain(words.name(one.method))}</b>", xanchor="left", showarrow=False,
             font={"size": 13, "color": TEXT},

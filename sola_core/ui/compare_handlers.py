@@ -17,9 +17,9 @@ from sola_core.arena_records import MethodOutcome, RunProgress, TakenBack, Takin
 from sola_core.errors import InvalidInput
 from sola_core.registry import Visitor
 from sola_core.studio import Studio
-from sola_core.ui import border, compare_markup, compare_words, markup
+from sola_core.ui import border, compare_markup, compare_undo_words, compare_words, markup
 from sola_core.ui import compare_texts as texts
-from sola_core.ui.compare_figures import curves_figure, undo_figure
+from sola_core.ui.compare_figures import curves_figure, places_figure, undo_figure
 from sola_core.ui.plot import shown
 from sola_core.ui.visible import seen
 
@@ -27,7 +27,11 @@ REDRAW_SECONDS = 0.25
 Shown = tuple[object, ...]
 ASKED: Final = ("replies", "ask_note", "ask_stop")
 TAKEN: Final = ("undo_status", "undo_group", "undo_chart", "undo_table", "undo_stop")
-PARTS: Final = (*("status", "results", "table", "curves", "details", "after", "number", "stop"), *ASKED, *TAKEN)
+PARTS: Final = (
+    *("status", "results", "table", "curves", "places", "map", "details", "after", "number", "stop"),
+    *ASKED,
+    *TAKEN,
+)
 
 
 class CompareHandlers:
@@ -161,29 +165,32 @@ class CompareHandlers:
     ) -> Shown:
         """Return one value for each of PARTS; the question's and the undo's parts are shown once there is a contest kept."""
         picture = gr.update(value=shown(curves_figure(outcomes, len(prompts)))) if outcomes and redraw else gr.skip()
+        places = compare_words.placed(outcomes)
         number = min(3, len(prompts)) if kept else None
         return (
             status,
             gr.update(visible=seen(outcomes)),
             compare_markup.results(outcomes) if outcomes else "",
             picture,
+            gr.update(visible=seen(places)),
+            gr.update(value=shown(places_figure(places))) if places else gr.skip(),
             compare_markup.details(prompts, outcomes) if outcomes else "",
             gr.update(visible=seen(kept)),
-            gr.update(choices=compare_words.numbered(prompts) if kept else [], value=number),
+            gr.update(choices=compare_undo_words.numbered(prompts) if kept else [], value=number),
             gr.update(interactive=False) if stop is None else stop,
             *("", "", gr.update(interactive=False)),
             *(undone or self._taking("", ())),
         )
 
     def _step(self, at: TakingBack, *, redraw: bool) -> Shown:
-        bar = compare_markup.progress(compare_words.taking_back(at), at.done, at.total)
+        bar = compare_markup.progress(compare_undo_words.taking_back(at), at.done, at.total)
         return self._taking(bar, at.found, running=True, redraw=redraw)
 
     def _took(self, arena: Arena) -> str:
         if arena.last_undo is None:
             return ""
         number, found = arena.last_undo
-        return markup.note(compare_words.taken_back(number, arena.facts[number - 1].prompt, found), "good")
+        return markup.note(compare_undo_words.taken_back(number, arena.facts[number - 1].prompt, found), "good")
 
     def _last_undo(self, visitor: Visitor, status: str) -> Shown:
         if not self._arenas.has(visitor):

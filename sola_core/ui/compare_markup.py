@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from sola_core.arena_records import Asked, Contender, MethodOutcome, Reply, TakenBack
 from sola_core.fact_lists import ListedFact
 from sola_core.ui import compare_texts as texts
+from sola_core.ui import compare_undo_words as undo_words
 from sola_core.ui import compare_words as words
 from sola_core.ui.markup import badge, escaped, known, note, subheading, table
 
@@ -42,7 +43,8 @@ def details(prompts: Sequence[str], outcomes: Sequence[MethodOutcome]) -> str:
     """Return the twin of the curves, and each fact's fate."""
     head, rows = words.curve_rows(outcomes)
     facts_head, fact_rows = words.fact_rows(prompts, outcomes)
-    return table(texts.CURVES_TABLE, head, rows) + table(texts.FACTS_TABLE, facts_head, fact_rows)
+    places = table(texts.PLACES_TABLE, texts.PLACES_HEAD, words.place_rows(outcomes))
+    return table(texts.CURVES_TABLE, head, rows) + table(texts.FACTS_TABLE, facts_head, fact_rows) + places
 
 
 def replies(asked: Asked) -> str:
@@ -52,10 +54,10 @@ def replies(asked: Asked) -> str:
 
 def taken_back(found: Sequence[TakenBack]) -> str:
     """Return what taking a fact back did, as a table, and why some methods did not."""
-    whys = words.undo_whys(found)
+    whys = undo_words.undo_whys(found)
     refused = subheading(texts.UNDO_WHY, "") + known(whys) if whys else ""
     legend = f'<p class="sola-hint">{escaped(texts.UNDO_LEGEND)}</p>'
-    return legend + table(texts.UNDO_TABLE, texts.UNDO_HEAD, words.undo_rows(found)) + refused
+    return legend + table(texts.UNDO_TABLE, texts.UNDO_HEAD, undo_words.undo_rows(found)) + refused
 
 
 def _reply(reply: Reply) -> str:

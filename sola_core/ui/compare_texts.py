@@ -80,6 +80,14 @@ RESULTS_HEAD: Final = (
 CURVES: Final = "The first facts while more are added"
 CURVES_HINT: Final = "Each line starts with the first fact alone; every point says how many of the first facts were answered rightly, that is, with the answer in what was said."
 CURVES_TABLE: Final = "The first facts, asked again after so many were taught"
+PLACES: Final = "Where they keep the facts"
+PLACES_HINT: Final = (
+    "Some methods keep each fact at a place among all questions, and answer what falls into a circle round it. A hollow dot "
+    "is where a fact was put, a full one where it ended: where later facts push earlier ones about, a line joins the two, "
+    "and the circle is no longer the dotted one of the beginning. Flattened to two directions."
+)
+PLACES_TABLE: Final = "How far each fact's place moved while more were added"
+PLACES_HEAD: Final = ("Method", "Fact", "Moved by", "Radius at first", "Radius at the end")
 FACTS_TABLE: Final = "Each fact, asked after all were taught"
 AS_TABLE: Final = "The same as a table"
 YES, NO = "yes", "no"
