@@ -13,6 +13,7 @@ from sola_core import SolaError
 from sola_core.settings import Settings
 from sola_core.studio import OnProgress, Studio, open_studio
 from sola_core.ui.serve import serve
+from sola_core.words import languages
 
 
 def flags(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -23,6 +24,7 @@ def flags(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--library", metavar="FILE", help="keep the edits in this file, for you alone on this computer")
     parser.add_argument("--model", default="smollm2-135m", help="known name, Hub id or folder (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
+    parser.add_argument("--language", help=f"of the page: {', '.join(languages())} (default: SOLA_LANGUAGE, or en)")
     return parser.parse_args(argv)
 
 
@@ -35,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return open_studio(**engine, limits=settings.limits, worker=settings.worker, on_progress=on_progress)
 
     try:
-        serve(load, host=chosen.host, port=chosen.port, personal=chosen.library is not None)
+        personal = chosen.library is not None
+        serve(load, host=chosen.host, port=chosen.port, personal=personal, language=chosen.language)
     except SolaError as error:
         print(f"SoLA Studio cannot start: {error}", file=sys.stderr)
         return 1

@@ -104,6 +104,7 @@ def _add_library_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     serve.add_argument("--library", metavar="FILE", help="keep the edits in this file, for you alone on this computer")
     serve.add_argument("--host", help="address to serve on (default: 127.0.0.1, this computer only)")
     serve.add_argument("--port", type=int, help="port to serve on (default: the first free one from 7860)")
+    serve.add_argument("--language", help="of the page, such as de (default: SOLA_LANGUAGE, or en)")
     _add_host_flags(serve)
 
 

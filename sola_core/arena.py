@@ -33,6 +33,7 @@ from sola_core.records import Answer, EditRequest
 from sola_core.routing.encoders import TextEncoder
 from sola_core.session import SolaEditor
 from sola_core.text import canonical, checked_prompt, normalised_answer
+from sola_core.words import Sentence
 
 LEAST_METHODS, MOST_METHODS, MOST_FACTS = 2, 4, 20
 ANSWER_TOKENS = 48  # of an answer that is shown
@@ -59,9 +60,9 @@ class Arena:
 
     def __init__(self, chosen: Sequence[Contender], facts: Sequence[EditRequest], open_session: Open) -> None:
         if not LEAST_METHODS <= len({one.name for one in chosen}) <= MOST_METHODS or len(chosen) > MOST_METHODS:
-            raise InvalidInput(f"Choose {LEAST_METHODS} to {MOST_METHODS} methods.")
+            raise InvalidInput(Sentence("Choose {least} to {most} methods.", least=LEAST_METHODS, most=MOST_METHODS))
         if not 1 <= len(facts) <= MOST_FACTS:
-            raise InvalidInput(f"Give 1 to {MOST_FACTS} facts.")
+            raise InvalidInput(Sentence("Give 1 to {most} facts.", most=MOST_FACTS))
         self.facts = tuple(facts)
         self.outcomes: tuple[MethodOutcome, ...] = tuple(_fresh(one, len(facts)) for one in chosen)
         self.last_undo: tuple[int, tuple[TakenBack, ...]] | None = None  # fact number, and what each method did
@@ -178,7 +179,7 @@ class Arena:
         with self._swapping:
             sessions, numbers = dict(self._sessions), self._numbers_by_id()
         if not sessions:
-            raise InvalidInput("There is no comparison to ask. Run one first.")
+            raise InvalidInput(Sentence("There is no comparison to ask. Run one first."))
         streams: dict[str, AnswerStream] = {}
         try:
             streams[""] = next(iter(sessions.values())).base_stream(question, max_new_tokens)
@@ -218,9 +219,9 @@ class Arena:
         nothing. Raises InvalidInput when there is no such fact.
         """
         if not self._sessions or not 1 <= number <= len(self.facts):
-            raise InvalidInput("There is no fact of this number in the comparison. Choose another one.")
+            raise InvalidInput(Sentence("There is no fact of this number in the comparison. Choose another one."))
         if self._undoing:
-            raise InvalidInput("A fact is being taken back already. Wait for its end.")
+            raise InvalidInput(Sentence("A fact is being taken back already. Wait for its end."))
         self._undoing = True
         undo = Undo(self._open, self.facts, number, self.outcomes)
         try:

@@ -17,6 +17,7 @@ from sola_core.evaluation.traces import Trace, trace
 from sola_core.joint_session import EXTRA_TOKENS, JointEditor
 from sola_core.records import Answer, EditRequest
 from sola_core.session import SolaEditor
+from sola_core.words import Sentence
 
 STEPS = 5  # generated steps whose tokens and logits are compared
 Session = SolaEditor | JointEditor
@@ -148,7 +149,9 @@ class Undo:
         if self._number in held:
             return session.capabilities.why
         failed = self._outcomes[method].facts[self._number - 1].outcome == "failed"
-        return "This method could not be taught this fact." if failed else "It was taken back before."
+        return (
+            Sentence("This method could not be taught this fact.") if failed else Sentence("It was taken back before.")
+        )
 
     def _looks(
         self, stage: Stage, method: str, session: Session, numbers: Sequence[int]

@@ -20,6 +20,7 @@ from sola_core.records import EditRequest
 from sola_core.registry import Visitor
 from sola_core.session import load_editor
 from sola_core.settings import Limits
+from sola_core.words import Sentence
 
 if TYPE_CHECKING:
     from sola_core.host.model import HostModel
@@ -68,7 +69,7 @@ class Arenas:
         """
         known = {one.name: one for one in self.contenders}
         if any(name not in known for name in methods):
-            raise InvalidInput("There is no such method here. Choose among those on the page.")
+            raise InvalidInput(Sentence("There is no such method here. Choose among those on the page."))
         room = _Room(Arena([known[name] for name in methods], facts, self._open), visitor, self._clock())
         with self._lock:
             self._forget(visitor.key)
@@ -101,7 +102,7 @@ class Arenas:
             room = self._rooms.get(visitor.key)
             if room is None:
                 raise InvalidInput(
-                    "Your comparison is no longer kept, or was never run. Press the button that runs it."
+                    Sentence("Your comparison is no longer kept, or was never run. Press the button that runs it.")
                 )
             room.users += 1
         try:
@@ -143,8 +144,10 @@ class Arenas:
             self._sweep(min(AT_LEAST, self.limits.page_seconds))
         if self._full(visitor):
             raise WorkspacesFull(
-                "Other visitors' comparisons take all the places of this server. Nothing was run. "
-                "Try again in some minutes, or run SoLA Studio on your own machine."
+                Sentence(
+                    "Other visitors' comparisons take all the places of this server. Nothing was run. "
+                    "Try again in some minutes, or run SoLA Studio on your own machine."
+                )
             )
 
     def _full(self, visitor: Visitor) -> bool:

@@ -192,7 +192,8 @@ def serve(args: argparse.Namespace) -> int:
             on_progress=on_progress,
         )
 
-    serve_page(load, host=args.host, port=args.port, personal=args.library is not None)
+    personal = args.library is not None
+    serve_page(load, host=args.host, port=args.port, personal=personal, language=args.language)
     return 0
 
 

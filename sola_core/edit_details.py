@@ -13,6 +13,7 @@ from sola_core.errors import UnknownEdit
 from sola_core.records import Candidate, Edit, Route
 from sola_core.routing.router import ROUTERS
 from sola_core.text import canonical
+from sola_core.words import Sentence
 
 if TYPE_CHECKING:
     from sola_core.session import SolaEditor
@@ -36,7 +37,7 @@ def details_of(editor: SolaEditor, edit_id: str) -> EditDetails:
     edits = editor.edits
     edit = next((one for one in edits if one.id == edit_id), None)
     if edit is None:
-        raise UnknownEdit(f"There is no edit {edit_id!r}. It may have been deleted.")
+        raise UnknownEdit(Sentence("There is no edit {edit_id!r}. It may have been deleted.", edit_id=edit_id))
     sizes, route = editor.sizes_of(edit_id), editor.route(edit.prompt)
     return EditDetails(
         edit=edit,

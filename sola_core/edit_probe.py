@@ -14,6 +14,7 @@ from sola_core.comparison import answer_twice
 from sola_core.errors import InvalidInput, UnknownEdit
 from sola_core.records import Edit, Route
 from sola_core.text import canonical, checked_prompt, normalised_answer
+from sola_core.words import Sentence
 
 if TYPE_CHECKING:
     from sola_core.evaluation.rows import Row
@@ -92,7 +93,7 @@ def probe_steps(
     edits = editor.edits
     edit = next((one for one in edits if one.id == edit_id), None)
     if edit is None:
-        raise UnknownEdit(f"There is no edit {edit_id!r}. It may have been deleted.")
+        raise UnknownEdit(Sentence("There is no edit {edit_id!r}. It may have been deleted.", edit_id=edit_id))
     near = [found.edit_id for found in editor.route(edit.prompt).candidates]
     nearest = [one for one in (*near, *(one.id for one in reversed(edits))) if one != edit_id]  # then the newest
     prompts = probe_prompts(edit, edits, fact, wordings, neighbours, nearest)
@@ -121,8 +122,10 @@ def probe_prompts(
     for text in map(checked_prompt, neighbours):
         if canonical(text) in own:
             raise InvalidInput(
-                "One of the neighbours is a wording that this edit was taught with, so the edit has to answer it. "
-                "Take it out of the neighbours."
+                Sentence(
+                    "One of the neighbours is a wording that this edit was taught with, so the edit has to answer it. "
+                    "Take it out of the neighbours."
+                )
             )
     by_id = {one.id: one for one in edits}
     found = [("reliability", "own", edit.prompt), *(("taught", "taught", text) for text in edit.rephrases)]

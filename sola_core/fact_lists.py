@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sola_core.errors import InvalidInput
 from sola_core.records import EditRequest
 from sola_core.text import canonical, checked_request
+from sola_core.words import Sentence
 
 MAX_BYTES = 4_000_000
 MAX_ROWS = 10_000
@@ -46,28 +47,40 @@ def read_facts_list(content: bytes) -> tuple[ListedFact, ...]:
     that is no such list, or is too long.
     """
     if len(content) > MAX_BYTES:
-        raise InvalidInput(f"The list is larger than {MAX_BYTES // 1_000_000} MB. Teach it in parts.")
+        raise InvalidInput(
+            Sentence("The list is larger than {size} MB. Teach it in parts.", size=MAX_BYTES // 1_000_000)
+        )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidInput("The list is no text in UTF-8. Save it again as UTF-8 and try once more.") from error
+        raise InvalidInput(
+            Sentence("The list is no text in UTF-8. Save it again as UTF-8 and try once more.")
+        ) from error
     if "\0" in text or not text.strip():
-        raise InvalidInput("The list is empty. Give one fact a line." if not text.strip() else "The list is no text.")
+        raise InvalidInput(
+            Sentence("The list is empty. Give one fact a line.")
+            if not text.strip()
+            else Sentence("The list is no text.")
+        )
     rows = _json_lines(text) if text.lstrip()[0] == "{" else _table(text)
     found: list[ListedFact] = []
     asked: dict[str, int] = {}
     for line, stored in rows:
         if len(found) == MAX_ROWS:
-            raise InvalidInput(f"The list has more than {MAX_ROWS:,} facts. Teach it in parts.")
+            raise InvalidInput(Sentence("The list has more than {most:,} facts. Teach it in parts.", most=MAX_ROWS))
         fact = _fact(line, stored)
         if fact.request is not None:
             key = canonical(fact.request.prompt)
             if key in asked:
-                fact = ListedFact(line=line, request=None, error=f"Line {asked[key]} asks the same question already.")
+                fact = ListedFact(
+                    line=line,
+                    request=None,
+                    error=Sentence("Line {line} asks the same question already.", line=asked[key]),
+                )
             asked.setdefault(key, line)
         found.append(fact)
     if not found:
-        raise InvalidInput("The list has a heading, but no fact below it.")
+        raise InvalidInput(Sentence("The list has a heading, but no fact below it."))
     return tuple(found)
 
 
@@ -83,19 +96,21 @@ def read_fact_lines(text: str, most: int) -> tuple[ListedFact, ...]:
             continue
         prompt, bar, target = words.rpartition(BETWEEN)
         if not bar:
-            error = f"Put a {BETWEEN} between the question and the answer."
+            error = Sentence("Put a | between the question and the answer.")
             found.append(ListedFact(line=line, request=None, error=error))
             continue
         fact = _fact(line, {"prompt": prompt.strip(), "target": target.strip()})
         if fact.request is not None:
             first = asked.setdefault(canonical(fact.request.prompt), line)
             if first != line:
-                fact = ListedFact(line=line, request=None, error=f"Line {first} asks the same question already.")
+                fact = ListedFact(
+                    line=line, request=None, error=Sentence("Line {line} asks the same question already.", line=first)
+                )
             elif len(asked) > most:
-                fact = ListedFact(line=line, request=None, error=f"At most {most} facts fit here.")
+                fact = ListedFact(line=line, request=None, error=Sentence("At most {most} facts fit here.", most=most))
         found.append(fact)
     if not found:
-        raise InvalidInput(f"There is no fact yet. Write one on each line: question {BETWEEN} answer.")
+        raise InvalidInput(Sentence("There is no fact yet. Write one on each line: question | answer."))
     return tuple(found)
 
 
@@ -116,8 +131,11 @@ def _table(text: str) -> Iterator[tuple[int, object]]:
         heading = [NAMES.get(name.strip().casefold(), "") for name in next(reader)]
         if "prompt" not in heading or "target" not in heading:
             raise InvalidInput(
-                "The first line must name the columns: prompt and target, and if there are any subject and rephrases "
-                f"(several with {BETWEEN} between)."
+                Sentence(
+                    "The first line must name the columns: prompt and target, and if there are any subject and rephrases "
+                    "(several with {sign} between).",
+                    sign=BETWEEN,
+                )
             )
         line = reader.line_num + 1
         for cells in reader:
@@ -125,7 +143,9 @@ def _table(text: str) -> Iterator[tuple[int, object]]:
                 yield line, _named(heading, cells)
             line = reader.line_num + 1
     except csv.Error as error:
-        raise InvalidInput(f"The table cannot be read near line {reader.line_num}: {error}.") from error
+        raise InvalidInput(
+            Sentence("The table cannot be read near line {line}: {error}.", line=reader.line_num, error=str(error))
+        ) from error
 
 
 def _named(heading: Iterable[str], cells: list[str]) -> dict[str, object]:
@@ -139,17 +159,19 @@ def _named(heading: Iterable[str], cells: list[str]) -> dict[str, object]:
 
 def _fact(line: int, stored: object) -> ListedFact:
     if not isinstance(stored, Mapping):
-        return ListedFact(line=line, request=None, error="This line is no JSON object.")
+        return ListedFact(line=line, request=None, error=Sentence("This line is no JSON object."))
     parts = {NAMES[str(name)]: value for name, value in stored.items() if str(name) in NAMES}
     missing = [name for name in ("prompt", "target") if parts.get(name) in (None, "")]
     if missing:
-        return ListedFact(line=line, request=None, error=f"It has no {' and no '.join(missing)}.")
+        lacks = Sentence("It has no {name}.", name=missing[0])
+        both = Sentence("It has no prompt and no target.")
+        return ListedFact(line=line, request=None, error=lacks if len(missing) == 1 else both)
     rephrases = parts.get("rephrases") or ()
     if not isinstance(rephrases, list | tuple):
-        return ListedFact(line=line, request=None, error="Its rephrasings must be a list.")
+        return ListedFact(line=line, request=None, error=Sentence("Its rephrasings must be a list."))
     subject = parts.get("subject")
     if subject is not None and not isinstance(subject, str):
-        return ListedFact(line=line, request=None, error="Its subject must be text.")
+        return ListedFact(line=line, request=None, error=Sentence("Its subject must be text."))
     request = EditRequest(
         prompt=parts["prompt"],  # its type is checked in the next step
         target=parts["target"],

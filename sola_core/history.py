@@ -12,6 +12,7 @@ from typing import Literal
 
 from sola_core.errors import InvalidInput
 from sola_core.records import Edit, Event
+from sola_core.words import Sentence
 
 ChangeKind = Literal["taught", "on", "off", "deleted"]
 KINDS: Mapping[str, ChangeKind] = {"taught": "taught", "enabled": "on", "disabled": "off", "deleted": "deleted"}
@@ -93,7 +94,7 @@ class History:
     def at(self, moment: int) -> PastState:
         """Return the state after a moment; raise InvalidInput when there is no such moment."""
         if not 0 <= moment <= self.now:
-            raise InvalidInput("There is no such moment in this history. Move the slider and try again.")
+            raise InvalidInput(Sentence("There is no such moment in this history. Move the slider and try again."))
         found: dict[tuple[bool, bool], list[PastEdit]] = {}
         for edit in self.edits:
             if (span := edit.span_at(moment)) is not None:

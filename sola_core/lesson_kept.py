@@ -37,6 +37,7 @@ from sola_core.text import (
     checked_request,
     checked_text,
 )
+from sola_core.words import Sentence
 
 MAX_ANSWER_CHARS = 20_000  # of an answer; a server's limit in tokens is far below
 MAX_ID_CHARS = 100
@@ -47,12 +48,16 @@ Made = TypeVar("Made")
 def checked_fact(fact: Fact) -> Fact:
     """Return a fact trimmed; raise InvalidInput, saying what to do, when a part cannot be used."""
     request = checked_request(fact.request)
-    rephrase = checked_text(fact.rephrase, "question in other words", MAX_PROMPT_CHARS)
-    neighbour = checked_text(fact.neighbour, "question near by", MAX_PROMPT_CHARS)
+    rephrase = checked_text(fact.rephrase, Sentence("question in other words"), MAX_PROMPT_CHARS)
+    neighbour = checked_text(fact.neighbour, Sentence("question near by"), MAX_PROMPT_CHARS)
     if canonical(rephrase) == canonical(request.prompt):
-        raise InvalidInput("The question in other words is the question itself. Ask for the same in another way.")
+        raise InvalidInput(
+            Sentence("The question in other words is the question itself. Ask for the same in another way.")
+        )
     if canonical(neighbour) in (canonical(request.prompt), canonical(rephrase)):
-        raise InvalidInput("The question near by must be about something else, so that its answer must not change.")
+        raise InvalidInput(
+            Sentence("The question near by must be about something else, so that its answer must not change.")
+        )
     return Fact(
         prompt=request.prompt,
         target=request.target,

@@ -18,6 +18,7 @@ from sola_core.errors import InvalidInput, SessionRequired, WorkspacesFull
 from sola_core.records import KeysMade
 from sola_core.routing.router import ROUTERS, checked_name
 from sola_core.steps import finish
+from sola_core.words import Sentence
 from sola_core.workspace import Limits, Workspace
 
 TOKEN_BYTES = 16  # 128 bits
@@ -83,13 +84,15 @@ class WorkspaceRegistry:
             return Visitor(key=f"token {token}", router=wish, address=address)
         if isinstance(session_hash, str) and session_hash.strip():
             if len(session_hash) > MAX_SESSION_CHARS:
-                raise InvalidInput(f"A session hash has at most {MAX_SESSION_CHARS} characters.")
+                raise InvalidInput(Sentence("A session hash has at most {most} characters.", most=MAX_SESSION_CHARS))
             return Visitor(key=f"session {session_hash}", router=wish, address=address)
         if self.personal:
             return Visitor(key="personal")
         raise SessionRequired(
-            "This server keeps every visitor's edits apart and cannot tell who asks: the request has no session. "
-            "Use the page, or gradio_client.Client, which sends one."
+            Sentence(
+                "This server keeps every visitor's edits apart and cannot tell who asks: the request has no session. "
+                "Use the page, or gradio_client.Client, which sends one."
+            )
         )
 
     def alias(self, visitor: Visitor) -> str:
@@ -159,8 +162,10 @@ class WorkspaceRegistry:
     def _open(self, visitor: Visitor) -> _Room:
         if len(self._rooms) >= self.limits.workspaces or self._of(visitor.address) >= self.limits.of_one_address:
             raise WorkspacesFull(
-                "This server is full: other visitors' edits take all the places. Nothing was stored. "
-                "Try again later, or run SoLA Studio on your own machine."
+                Sentence(
+                    "This server is full: other visitors' edits take all the places. Nothing was stored. Try again "
+                    "later, or run SoLA Studio on your own machine."
+                )
             )
         room = _Room(self._made(visitor.router), self._clock(), visitor.address)
         self._rooms[visitor.key] = room

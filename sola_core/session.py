@@ -40,6 +40,7 @@ from sola_core.routed import RoutedEdits, load_encoder
 from sola_core.steps import finish
 from sola_core.text import canonical, checked_request
 from sola_core.transfer import PRESENT, Imported, Present, Tried, checked_shapes, exported, peft_base, tried_steps
+from sola_core.words import Sentence
 from sola_core.worker.tasks import Train, Worker, one_request, run
 
 if TYPE_CHECKING:
@@ -97,7 +98,9 @@ def load_editor(
     Raises a SolaError child that says what to do when a part cannot be had.
     """
     if method not in METHODS:
-        raise InvalidInput(f"Unknown method '{method}'. Available: {', '.join(METHODS)}.")
+        raise InvalidInput(
+            Sentence("Unknown method '{method}'. Available: {names}.", method=method, names=", ".join(METHODS))
+        )
     if method != "sola" and (str(library) != ":memory:" or worker is not None):
         raise InvalidInput(f"'{method}' keeps its facts in memory and works here alone: leave out library and worker.")
     host = host or HostModel.load(model, device)
@@ -211,13 +214,19 @@ class SolaEditor(RoutedAsking):
         InvalidInput when the file is not what it must be, LibraryMismatch when it belongs to another host, LibraryFull. Closing the generator before its end stores nothing.
         """
         if present not in PRESENT:
-            raise InvalidInput(f"Choose what to do with facts that are there already: {', '.join(PRESENT)}.")
+            raise InvalidInput(
+                Sentence("Choose what to do with facts that are there already: {names}.", names=", ".join(PRESENT))
+            )
         fingerprint, effect = self.host.fingerprint, self.method.effect(self.host)
         pack = pack_of(content, host_fingerprint=fingerprint, method=self.method.name, settings=effect)
         checked_shapes(pack, self.method, self.host)
         if room is not None and len(pack.edits) > room:
             raise LibraryFull(
-                f"The file holds {len(pack.edits):,} edits, and there is room for {max(0, room):,} here. Delete some first."
+                Sentence(
+                    "The file holds {count:,} edits, and there is room for {room:,} here. Delete some first.",
+                    count=len(pack.edits),
+                    room=max(0, room),
+                )
             )
         own: dict[str, list[str]] = {}
         for edit in self.edits:

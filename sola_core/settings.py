@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from sola_core.errors import InvalidInput
 from sola_core.text import MAX_PROMPT_CHARS, MAX_REPHRASES, MAX_TARGET_CHARS, checked_length
+from sola_core.words import ENGLISH, Sentence, languages
 
 PREFIX = "SOLA_"
 MAX_TARGET_TOKENS = 64  # what an edit can be trained on (SolaSettings.max_target_tokens)
@@ -65,18 +66,24 @@ class Limits:
         """How many comparisons visitors from one address may have at once."""
         return math.ceil(self.share * self.comparisons)
 
-    def check_prompt(self, text: object, name: str = "question") -> None:
+    def check_prompt(self, text: object, name: str = Sentence("question")) -> None:
         """Raise InvalidInput when a text is longer than this server takes; other faults are found elsewhere."""
         checked_length(text, name, self.prompt_chars)
 
     def check_request(self, prompt: str, target: str, rephrases: tuple[str, ...]) -> None:
         """Raise InvalidInput when a fact is larger than this server takes."""
-        self.check_prompt(prompt, "prompt")
-        checked_length(target, "new answer", self.target_chars)
+        self.check_prompt(prompt, Sentence("prompt"))
+        checked_length(target, Sentence("new answer"), self.target_chars)
         if len(rephrases) > self.rephrases:
-            raise InvalidInput(f"There are {len(rephrases)} rephrasings; at most {self.rephrases} are allowed.")
+            raise InvalidInput(
+                Sentence(
+                    "There are {count} rephrasings; at most {most} are allowed.",
+                    count=len(rephrases),
+                    most=self.rephrases,
+                )
+            )
         for text in rephrases:
-            self.check_prompt(text, "rephrasing")
+            self.check_prompt(text, Sentence("rephrasing"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +93,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     worker: Worker = "here"  # where the model trains and answers
     mcp: bool = False  # whether the endpoints are offered as MCP tools too
+    language: str = ENGLISH  # of the page
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
@@ -103,7 +111,10 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
     chosen = next((one for one in WORKERS if one == worker), None)
     if chosen is None:
         raise _wrong(f"{PREFIX}WORKER", worker, f"one of {', '.join(WORKERS)}")
-    return Settings(limits=Limits(**given), worker=chosen, mcp=_switch(f"{PREFIX}MCP", environ))
+    language = environ.get(f"{PREFIX}LANGUAGE", "").strip() or ENGLISH
+    if language not in languages():
+        raise _wrong(f"{PREFIX}LANGUAGE", language, f"one of {', '.join(languages())}")
+    return Settings(limits=Limits(**given), worker=chosen, mcp=_switch(f"{PREFIX}MCP", environ), language=language)
 
 
 def variable(name: str) -> str:
@@ -126,6 +137,7 @@ def described() -> tuple[tuple[str, str, str, str], ...]:
         *rows,
         (f"{PREFIX}WORKER", "here", ", ".join(WORKERS), "where the model trains and answers"),
         (f"{PREFIX}MCP", "0", "0, 1", "offer MCP tools too (needs the extra `mcp`)"),
+        (f"{PREFIX}LANGUAGE", ENGLISH, ", ".join(languages()), "language of the page"),
     )
 
 
@@ -151,7 +163,14 @@ def _switch(name: str, environ: Mapping[str, str]) -> bool:
 
 def _wrong(name: str, text: str, allowed: str) -> InvalidInput:
     shown = text if len(text) <= 40 else text[:39] + "\u2026"
-    return InvalidInput(f"The environment variable {name} is {shown!r}; it must be {allowed}. Change or unset it.")
+    return InvalidInput(
+        Sentence(
+            "The environment variable {name} is {shown!r}; it must be {allowed}. Change or unset it.",
+            name=name,
+            shown=shown,
+            allowed=allowed,
+        )
+    )
 
 
 def _plain(number: Any) -> str:

@@ -24,6 +24,7 @@ from sola_core.routing.router import ROUTERS, make_router
 from sola_core.session import SolaEditor, load_editor
 from sola_core.settings import Limits
 from sola_core.settings import Worker as WorkerName
+from sola_core.words import Sentence
 from sola_core.worker.process import ProcessWorker
 from sola_core.worker.zero import OnGpu, ZeroGpuWorker, gpu_decorator
 from sola_core.workspace import Workspace
@@ -90,12 +91,12 @@ def open_studio(
     limits = limits or Limits()
     on_gpu: OnGpu | None = gpu_decorator() if worker == "zerogpu" else None
     if host is None:
-        tell("Loading the language model", None)
+        tell(Sentence("Loading the language model"), None)
         host = HostModel.load(model, "cpu" if worker == "zerogpu" else device, on_progress)
     if encoder is None:
-        tell("Loading the encoder of questions", None)
+        tell(Sentence("Loading the encoder of questions"), None)
         encoder = load_encoder(on_progress)
-    tell("Preparing the page", None)
+    tell(Sentence("Preparing the page"), None)
     hired: Worker | None = None if on_gpu is None else ZeroGpuWorker(host, on_gpu)
     if worker == "process":
         hired = ProcessWorker(functools.partial(HostModel.load, model, device))
@@ -157,4 +158,4 @@ def _version(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return "from a checkout"
+        return Sentence("from a checkout")

@@ -14,6 +14,7 @@ from sola_core.fact_lists import ListedFact
 from sola_core.records import Edit, EditRequest
 from sola_core.text import canonical
 from sola_core.transfer import PRESENT, Present
+from sola_core.words import Sentence
 
 Outcome = Literal["taught", "present", "failed", "unusable", "not tried"]
 
@@ -57,7 +58,9 @@ def teach_list_steps(
     interruption. `present`: what to do with one that has another answer. When the library is full the rest is not tried.
     """
     if present not in PRESENT:
-        raise InvalidInput(f"Choose what to do with facts that are there already: {', '.join(PRESENT)}.")
+        raise InvalidInput(
+            Sentence("Choose what to do with facts that are there already: {names}.", names=", ".join(PRESENT))
+        )
     outcomes: list[ListedOutcome] = []
     full = ""
     for done, fact in enumerate(facts):
@@ -82,7 +85,11 @@ def _taught(editor: Teacher, fact: ListedFact, present: Present) -> ListedOutcom
     same = next((edit for edit in here if edit.request == request), None)
     if same is not None or (here and present == "skip"):
         edit = same or here[-1]
-        reason = "taught before" if same else f"another answer is taught: {edit.target[:80]!r}"
+        reason = (
+            Sentence("taught before")
+            if same
+            else Sentence("another answer is taught: {answer!r}", answer=edit.target[:80])
+        )
         return ListedOutcome(line=fact.line, outcome="present", edit=edit, reason=reason)
     replaced = [edit.id for edit in here] if present == "replace" else []
     try:

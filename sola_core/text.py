@@ -9,6 +9,7 @@ import unicodedata
 
 from sola_core.errors import InvalidInput
 from sola_core.records import EditRequest
+from sola_core.words import Sentence
 
 MAX_PROMPT_CHARS = 4_000  # a long paragraph; longer ones belong in a document, not in a key
 MAX_TARGET_CHARS = 2_000  # the real cap is in tokens (SolaSettings.max_target_tokens)
@@ -38,14 +39,20 @@ def checked_text(text: object, name: str, limit: int) -> str:
     tab and line ends, and halves of characters (lone surrogates), which no file can hold.
     """
     if not isinstance(text, str):
-        raise InvalidInput(f"The {name} must be text, not {type(text).__name__}.")
+        raise InvalidInput(Sentence("The {name} must be text, not {kind}.", name=name, kind=type(text).__name__))
     checked_length(text, name, limit)
     for c in text:
         kind = unicodedata.category(c)
         if (kind == "Cc" and c not in "\t\n\r") or kind == "Cs":
-            raise InvalidInput(f"The {name} contains the control character U+{ord(c):04X}. Remove it and try again.")
+            raise InvalidInput(
+                Sentence(
+                    "The {name} contains the control character U+{number:04X}. Remove it and try again.",
+                    name=name,
+                    number=ord(c),
+                )
+            )
     if not canonical(text) or not any(_visible(c) for c in text):
-        raise InvalidInput(f"The {name} is empty. Type something and try again.")
+        raise InvalidInput(Sentence("The {name} is empty. Type something and try again.", name=name))
     return text.strip()
 
 
@@ -53,7 +60,12 @@ def checked_length(text: object, name: str, limit: int) -> None:
     """Raise InvalidInput, naming `name`, when a text has more than `limit` characters; what is no text passes."""
     if isinstance(text, str) and len(text) > limit:
         raise InvalidInput(
-            f"The {name} has {len(text):,} characters; at most {limit:,} are allowed. Shorten it and try again."
+            Sentence(
+                "The {name} has {count:,} characters; at most {limit:,} are allowed. Shorten it and try again.",
+                name=name,
+                count=len(text),
+                limit=limit,
+            )
         )
 
 
@@ -63,21 +75,27 @@ def _visible(c: str) -> bool:
 
 def checked_prompt(prompt: object) -> str:
     """Return a question fit for the model; raise InvalidInput otherwise."""
-    return checked_text(prompt, "question", MAX_PROMPT_CHARS)
+    return checked_text(prompt, Sentence("question"), MAX_PROMPT_CHARS)
 
 
 def checked_request(request: EditRequest) -> EditRequest:
     """Return the request trimmed and without doubled rephrasings; raise InvalidInput when a part is unusable."""
-    prompt = checked_text(request.prompt, "prompt", MAX_PROMPT_CHARS)
-    target = checked_text(request.target, "new answer", MAX_TARGET_CHARS)
+    prompt = checked_text(request.prompt, Sentence("prompt"), MAX_PROMPT_CHARS)
+    target = checked_text(request.target, Sentence("new answer"), MAX_TARGET_CHARS)
     subject = None
     if request.subject is not None and str(request.subject).strip():
-        subject = checked_text(request.subject, "subject", MAX_SUBJECT_CHARS)
+        subject = checked_text(request.subject, Sentence("subject"), MAX_SUBJECT_CHARS)
     if len(request.rephrases) > MAX_REPHRASES:
-        raise InvalidInput(f"There are {len(request.rephrases)} rephrasings; at most {MAX_REPHRASES} are allowed.")
+        raise InvalidInput(
+            Sentence(
+                "There are {count} rephrasings; at most {most} are allowed.",
+                count=len(request.rephrases),
+                most=MAX_REPHRASES,
+            )
+        )
     seen, rephrases = {canonical(prompt)}, []
     for text in request.rephrases:
-        text = checked_text(text, "rephrasing", MAX_PROMPT_CHARS)
+        text = checked_text(text, Sentence("rephrasing"), MAX_PROMPT_CHARS)
         if canonical(text) not in seen:
             seen.add(canonical(text))
             rephrases.append(text)

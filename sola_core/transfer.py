@@ -20,6 +20,7 @@ from sola_core.library.pack import Pack, PackedEdit, pack_bytes
 from sola_core.library.peft_io import PeftBase
 from sola_core.records import Edit, EditRequest, TrainedEdit, TrainingRecord
 from sola_core.text import canonical
+from sola_core.words import Sentence
 
 Present = Literal["skip", "replace", "both"]
 PRESENT: tuple[Present, ...] = ("skip", "replace", "both")
@@ -47,7 +48,7 @@ def exported(
 ) -> bytes:
     """Return edits with their adapters, by edit id, as the bytes of one file; raise InvalidInput when there are none or too many."""
     if not edits:
-        raise InvalidInput("There is no edit to save. Teach a fact first.")
+        raise InvalidInput(Sentence("There is no edit to save. Teach a fact first."))
     packed = [PackedEdit(request=e.request, enabled=e.enabled, tensors=tensors[e.id]) for e in edits]
     return pack_bytes(
         Pack(
@@ -79,7 +80,9 @@ def checked_shapes(pack: Pack, method: Editor, host: HostModel) -> None:
     for number, edit in enumerate(pack.edits, start=1):
         found = {name: tuple(tensor.shape) for name, tensor in edit.tensors.items()}
         if found != wanted or any(str(t.dtype) != f"torch.{kind}" for t in edit.tensors.values()):
-            raise InvalidInput(f"Edit {number} of the file does not fit this model. Nothing was stored.")
+            raise InvalidInput(
+                Sentence("Edit {number} of the file does not fit this model. Nothing was stored.", number=number)
+            )
 
 
 def tried_steps(
@@ -101,7 +104,7 @@ def tried_steps(
         began = time.perf_counter()
         instead = method.held(edit.request, edit.tensors, host)
         if instead is not None:
-            failures.append((edit.request, f"the model answered {instead[:80]!r}"))
+            failures.append((edit.request, Sentence("the model answered {answer!r}", answer=instead[:80])))
             continue
         record = _record(pack, method, host, time.perf_counter() - began)
         held.append((TrainedEdit(request=edit.request, tensors=edit.tensors, training=record), edit.enabled))

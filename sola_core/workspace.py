@@ -26,6 +26,7 @@ from sola_core.revisiting import AnswerThen, answer_then
 from sola_core.settings import MAX_TARGET_TOKENS, Limits
 from sola_core.steps import finish
 from sola_core.teaching_lists import teach_list_steps
+from sola_core.words import Sentence
 
 if TYPE_CHECKING:
     from sola_core.atlas import Layout
@@ -134,7 +135,9 @@ class Workspace:
     def teach(self, request: EditRequest, replace: Sequence[str] = ()) -> Generator[TrainingStep, None, Edit]:
         """Teach one fact step by step; closing the generator early leaves nothing of it."""
         if self._max_edits is not None and len(self.edits) - len(replace) >= self._max_edits:
-            raise LibraryFull(f"At most {self._max_edits} edits fit here. Delete one that you no longer need.")
+            raise LibraryFull(
+                Sentence("At most {most} edits fit here. Delete one that you no longer need.", most=self._max_edits)
+            )
         self._require_room()
         self._require_short(request)
         edit = yield from self.editor.edit_steps(request, replace=replace)
@@ -228,7 +231,7 @@ class Workspace:
         with self._undoing:
             last = self.undoable(self.history())
             if last is None:
-                raise InvalidInput("There is no switch to undo. A deleted edit cannot be brought back.")
+                raise InvalidInput(Sentence("There is no switch to undo. A deleted edit cannot be brought back."))
             self.set_enabled(last.edit_id, last.kind == "off")
             made = max(event.number for event in self.editor.events() if event.edit_id == last.edit_id)
             self._undone |= {last.event, made}
@@ -258,7 +261,11 @@ class Workspace:
         taken = self.editor.sizes.pages
         if taken + max(1, wanted) > most:
             raise LibraryFull(
-                f"The edits here take {taken / 1e6:,.1f} MB of {most / 1e6:,.1f} MB. Delete some that you no longer need."
+                Sentence(
+                    "The edits here take {taken:,.1f} MB of {most:,.1f} MB. Delete some that you no longer need.",
+                    taken=taken / 1e6,
+                    most=most / 1e6,
+                )
             )
 
     def _require_short(self, request: EditRequest) -> None:
@@ -272,7 +279,11 @@ class Workspace:
         words = len(self.editor.host.target_ids(request.target)) - 1
         if words > self.limits.target_tokens:
             raise InvalidRequest(
-                f"The new answer has {words} tokens; at most {self.limits.target_tokens} are allowed. Shorten it."
+                Sentence(
+                    "The new answer has {words} tokens; at most {most} are allowed. Shorten it.",
+                    words=words,
+                    most=self.limits.target_tokens,
+                )
             )
 
     def _remember(self, question: str, route: Route) -> None:

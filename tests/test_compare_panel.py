@@ -80,7 +80,7 @@ def test_a_contest_is_run_asked_and_a_fact_taken_back(studio: Studio, act: Compa
     *_, answered = act.ask("What is the capital of France?", "", ME)
     replies = parts(answered, ASKED)
     assert "Oslo" in replies["replies"] and "Fact 1 answered" in replies["replies"]
-    assert "All facts share what answered: 1 and 2" in replies["replies"]
+    assert "Shared by facts 1 and 2" in replies["replies"]
     assert replies["ask_stop"]["interactive"] is False
 
     *_, done = act.take_back(2, "", ME)
@@ -246,4 +246,4 @@ def test_who_answered_names_the_fact_and_how_near_it_was() -> None:
         "No fact: the untouched model answered (nearest: fact 2 with 0.31, needed: 0.70)"
     )
     assert reply(Route(kind="base")) == "No fact: the untouched model answered"
-    assert reply(Route(kind="shared"), 1, 2, 3, 4) == "All facts share what answered: 1 to 4"
+    assert reply(Route(kind="shared"), 1, 2, 3, 4) == "Shared by facts 1 to 4"

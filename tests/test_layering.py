@@ -15,15 +15,16 @@ PACKAGE = ROOT / "sola_core"
 
 # Parts of the package -> the parts of ours that they may import. What is not named here is free (the session, the
 # command line). A part is a module or a folder right below sola_core.
-FOUNDATION = {"records", "errors", "text", "resources", "quiet"}
+FOUNDATION = {"records", "errors", "text", "resources", "quiet", "words"}
 ALLOWED: dict[str, set[str]] = {
     "records": set(),
     "errors": set(),
-    "text": {"records", "errors"},
+    "text": {"records", "errors", "words"},
     "resources": {"errors"},
+    "words": {"errors", "resources"},
     "progress": set(),
     "steps": set(),
-    "history": {"records", "errors"},
+    "history": {"records", "errors", "words"},
     "quiet": set(),
     "lesson": FOUNDATION | {"comparison"},
     "lesson_checks": FOUNDATION | {"lesson"},

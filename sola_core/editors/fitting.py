@@ -15,6 +15,7 @@ from sola_core.host.intervention import ModuleFunction
 from sola_core.host.model import HostModel
 from sola_core.host.prefix import pad_right
 from sola_core.records import EditRequest, TrainingStep
+from sola_core.words import Sentence
 
 MAX_TARGET_TOKENS = 64
 
@@ -24,16 +25,26 @@ def row_ids(request: EditRequest, host: HostModel, most: int = MAX_TARGET_TOKENS
     target = host.target_ids(request.target)
     words = len(target) - 1
     if words > most:
-        raise InvalidInput(f"The new answer has {words} tokens; at most {most} are allowed. Shorten it.")
+        raise InvalidInput(
+            Sentence(
+                "The new answer has {words} tokens; at most {most} are allowed. Shorten it.",
+                words=words,
+                most=most,
+            )
+        )
     if words < 1:
-        raise InvalidInput("The new answer is empty. Type something and try again.")
+        raise InvalidInput(Sentence("The new answer is empty. Type something and try again."))
     for text in request.rephrases:
         host.prompt_ids(text)
     prompt = host.prompt_ids(request.prompt).ids.tolist()
     if len(prompt) + len(target) > host.context_tokens:
         raise InvalidInput(
-            f"The question has {len(prompt):,} tokens and leaves no room for the answer; this model reads "
-            f"{host.context_tokens:,} in all. Shorten the question."
+            Sentence(
+                "The question has {count:,} tokens and leaves no room for the answer; this model reads {most:,} in "
+                "all. Shorten the question.",
+                count=len(prompt),
+                most=host.context_tokens,
+            )
         )
     return prompt, target
 

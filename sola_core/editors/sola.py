@@ -26,6 +26,7 @@ from sola_core.host.intervention import Intervention, ModuleFunction
 from sola_core.host.model import HostModel
 from sola_core.records import Capabilities, EditRequest, TrainedEdit, TrainingRecord, TrainingStep
 from sola_core.text import checked_request, normalised_answer
+from sola_core.words import Sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Sola:
         delete="exact",
         switch="exact",
         shares_weights=False,
-        why="Every fact is an adapter of its own; without its key the model runs exactly as it was.",
+        why=Sentence("Every fact is an adapter of its own; without its key the model runs exactly as it was."),
     )
 
     def __init__(self, settings: SolaSettings | None = None) -> None:
@@ -212,6 +213,9 @@ class Sola:
 def _not_held(request: EditRequest, answer: str) -> EditFailed:
     shown = answer if len(answer) <= 80 else answer[:79] + "\u2026"
     return EditFailed(
-        f"The model did not learn this answer: after training it said \u201c{shown}\u201d. Nothing was stored. "
-        "Try a shorter or plainer answer."
+        Sentence(
+            "The model did not learn this answer: after training it said “{shown}”. Nothing was stored. Try a "
+            "shorter or plainer answer.",
+            shown=shown,
+        )
     )

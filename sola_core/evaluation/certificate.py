@@ -20,6 +20,7 @@ from sola_core.evaluation.proof_report import Check, Tally
 from sola_core.evaluation.traces import STEPS, Trace, trace
 from sola_core.records import Edit
 from sola_core.session import SolaEditor
+from sola_core.words import Sentence
 
 FORMAT, VERSION = "sola-certificate", 1
 MAX_BYTES = 8_000_000  # of a file that is read back
@@ -89,34 +90,34 @@ def certify_steps(editor: SolaEditor) -> Generator[Certifying, None, Certificate
     with editor.copy() as copy:
         edits, state = copy.edits, copy.state_digest
         if not edits:
-            raise InvalidInput("There is nothing to prove yet: no fact is taught. Teach one first.")
+            raise InvalidInput(Sentence("There is nothing to prove yet: no fact is taught. Teach one first."))
         checks = _Checks()
         for edit in edits:
             copy.set_enabled(edit.id, True)
         seen = []
         for number, edit in enumerate(edits, start=1):
-            yield Certifying(stage="off and on", done=number - 1, total=len(edits))
+            yield Certifying(stage=Sentence("off and on"), done=number - 1, total=len(edits))
             seen.append(checks.off_and_on(copy, edit, number))
         for edit in edits:
             if not edit.enabled:
                 copy.set_enabled(edit.id, False)
-        checks.digest("all switches as before: the same state digest", state, copy.state_digest)
+        checks.digest(Sentence("all switches as before: the same state digest"), state, copy.state_digest)
         for edit in edits:
             copy.delete(edit.id)
         with editor.copy(empty=True) as never:
             empty = never.state_digest
-        checks.digest("all deleted: the digest of a library that never had an edit", empty, copy.state_digest)
+        checks.digest(Sentence("all deleted: the digest of a library that never had an edit"), empty, copy.state_digest)
         witnesses = []
         for number, (edit, (base, edited, off)) in enumerate(zip(edits, seen, strict=True), start=1):
-            yield Certifying(stage="all deleted", done=number - 1, total=len(edits))
+            yield Certifying(stage=Sentence("all deleted"), done=number - 1, total=len(edits))
             deleted = trace(copy.generation_logits(edit.prompt, STEPS))
-            checks.trace("all deleted: bit-equal to the untouched model", number, base, deleted)
+            checks.trace(Sentence("all deleted: bit-equal to the untouched model"), number, base, deleted)
             witnesses.append(
                 Witness(digest=edit.digest, enabled=edit.enabled, base=base, edited=edited, off=off, deleted=deleted)
             )
-        yield Certifying(stage="all deleted", done=len(edits), total=len(edits))
+        yield Certifying(stage=Sentence("all deleted"), done=len(edits), total=len(edits))
     after = editor.host.parameters_digest()
-    checks.digest("the model's parameters: the same SHA-256", before, after)
+    checks.digest(Sentence("the model's parameters: the same SHA-256"), before, after)
     return Certificate(
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         state_digest=state,
@@ -205,15 +206,15 @@ class _Checks:
         copy.set_enabled(edit.id, False)
         off: Trace | None = None
         now = copy.route(edit.prompt).edit_id
-        self.case("an edit that is off answers nothing", f"edit {number}" if now == edit.id else "")
+        self.case(Sentence("an edit that is off answers nothing"), f"edit {number}" if now == edit.id else "")
         if now is None:
             off = trace(copy.generation_logits(edit.prompt, STEPS))
-            self.trace("switched off: bit-equal to the untouched model", number, base, off)
+            self.trace(Sentence("switched off: bit-equal to the untouched model"), number, base, off)
         copy.set_enabled(edit.id, True)
-        self.digest("off and on again: the same state digest", digest, copy.state_digest)
+        self.digest(Sentence("off and on again: the same state digest"), digest, copy.state_digest)
         if own:
             again = trace(copy.generation_logits(edit.prompt, STEPS))
-            self.trace("off and on again: bit-equal to before", number, edited, again)
+            self.trace(Sentence("off and on again: bit-equal to before"), number, edited, again)
         return base, edited, off
 
 

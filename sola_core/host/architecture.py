@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from sola_core.errors import HostError
+from sola_core.words import Sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,13 @@ def architecture_of(model_type: str) -> Architecture:
     family = "llama" if model_type in _LLAMA_LIKE else model_type
     if family not in _FAMILIES:
         known = ", ".join(sorted(_LLAMA_LIKE | _FAMILIES.keys()))
-        raise HostError(f"Models of type '{model_type}' are not supported. Choose one of these families: {known}.")
+        raise HostError(
+            Sentence(
+                "Models of type '{model_type}' are not supported. Choose one of these families: {known}.",
+                model_type=model_type,
+                known=known,
+            )
+        )
     return _FAMILIES[family]
 
 

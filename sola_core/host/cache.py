@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from sola_core.errors import HostUnavailable
 from sola_core.host.fingerprint import Progress
+from sola_core.words import Sentence
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -45,16 +46,30 @@ def disk_errors(what: str, folder: Path) -> Iterator[None]:
 
 def disk_message(what: str, folder: Path, error: OSError) -> str:
     """Say why `folder` could not hold `what`, and what to do."""
-    elsewhere = "set SOLA_CACHE to a folder on another disk"
+    elsewhere = Sentence("set SOLA_CACHE to a folder on another disk")
     if error.errno in _NO_ROOM:
-        return f"There is no room left in {folder} for {what}. Free some space or {elsewhere}, then start again."
+        return Sentence(
+            "There is no room left in {folder} for {what}. Free some space or {elsewhere}, then start again.",
+            folder=folder,
+            what=what,
+            elsewhere=elsewhere,
+        )
     reason = error.strerror or str(error)
     if error.errno in _NO_RIGHT:
-        return (
-            f"{what} cannot be kept in {folder}: {reason}. "
-            "Set SOLA_CACHE to a folder that you may read and write, then start again."
+        return Sentence(
+            "{what} cannot be kept in {folder}: {reason}. Set SOLA_CACHE to a folder that you may read and "
+            "write, then start again.",
+            what=what,
+            folder=folder,
+            reason=reason,
         )
-    return f"{what} could not be written to {folder}: {reason}. Check that folder or {elsewhere}, then start again."
+    return Sentence(
+        "{what} could not be written to {folder}: {reason}. Check that folder or {elsewhere}, then start again.",
+        what=what,
+        folder=folder,
+        reason=reason,
+        elsewhere=elsewhere,
+    )
 
 
 def require_room(what: str, folder: Path, needed: int) -> None:
@@ -62,9 +77,15 @@ def require_room(what: str, folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise HostUnavailable(
-            f"There is no room in {folder} for {what}: it needs {needed / 1e6:,.0f} MB while it is made, "
-            f"and {free / 1e6:,.0f} MB are free. "
-            "Free some space or set SOLA_CACHE to a folder on another disk, then start again."
+            Sentence(
+                "There is no room in {folder} for {what}: it needs {needed:,.0f} MB while it is made, and "
+                "{free:,.0f} MB are free. Free some space or set SOLA_CACHE to a folder on another disk, then start "
+                "again.",
+                folder=folder,
+                what=what,
+                needed=needed / 1e6,
+                free=free / 1e6,
+            )
         )
 
 
@@ -81,7 +102,7 @@ def locked(target: Path, on_progress: Progress) -> Iterator[None]:
             lock.acquire(timeout=0.5)
             break
         except Timeout:
-            on_progress(f"Waiting for another process that prepares {target.name}", None)
+            on_progress(Sentence("Waiting for another process that prepares {name}", name=target.name), None)
     try:
         _remove_leftovers(target)
         yield

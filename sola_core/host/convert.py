@@ -11,10 +11,11 @@ from pathlib import Path
 
 from sola_core.errors import HostCorrupt, HostUnavailable
 from sola_core.quiet import no_bars
+from sola_core.words import Sentence
 
 REQUIREMENTS = ("gguf", "safetensors", "tokenizers", "torch", "transformers")  # the result may depend on their versions
 
-_ADVICE = "Install the versions in constraints.txt, then start again."
+_ADVICE = Sentence("Install the versions in constraints.txt, then start again.")
 
 
 def convert_gguf(source: Path, out: Path) -> None:
@@ -29,7 +30,11 @@ def convert_gguf(source: Path, out: Path) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     except ImportError as error:
         raise HostUnavailable(
-            f"transformers {version('transformers')} cannot read GGUF files as needed. {_ADVICE}"
+            Sentence(
+                "transformers {transformers} cannot read GGUF files as needed. {advice}",
+                transformers=version("transformers"),
+                advice=_ADVICE,
+            )
         ) from error
     (gguf,) = source.glob("*.gguf")
     try:
@@ -57,7 +62,13 @@ def convert_gguf(source: Path, out: Path) -> None:
 
 
 def _failed(gguf: Path, error: Exception) -> str:
-    return (
-        f"{gguf.name} could not be converted with transformers {version('transformers')} and gguf {version('gguf')} "
-        f"({type(error).__name__}: {error}). {_ADVICE}"
+    return Sentence(
+        "{name} could not be converted with transformers {transformers} and gguf {gguf_version} ({kind}: "
+        "{error}). {advice}",
+        name=gguf.name,
+        transformers=version("transformers"),
+        gguf_version=version("gguf"),
+        kind=type(error).__name__,
+        error=str(error),
+        advice=_ADVICE,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 
 from sola_core.errors import InvalidInput
+from sola_core.words import Sentence
 
 
 def chosen_device(wanted: str) -> str:
@@ -18,9 +19,9 @@ def chosen_device(wanted: str) -> str:
         return "mps" if torch.backends.mps.is_available() else "cpu"
     kind = wanted.partition(":")[0]
     if kind not in {"cpu", "cuda", "mps"}:
-        raise InvalidInput(f"Unknown device '{wanted}'. Use auto, cpu, cuda or mps.")
+        raise InvalidInput(Sentence("Unknown device '{wanted}'. Use auto, cpu, cuda or mps.", wanted=wanted))
     if kind == "cuda" and not torch.cuda.is_available():
-        raise InvalidInput("This machine has no usable CUDA device. Use --device cpu.")
+        raise InvalidInput(Sentence("This machine has no usable CUDA device. Use --device cpu."))
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise InvalidInput("This machine has no usable MPS device. Use --device cpu.")
+        raise InvalidInput(Sentence("This machine has no usable MPS device. Use --device cpu."))
     return wanted

@@ -17,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from sola_core.errors import HostCorrupt
+from sola_core.words import Sentence
 
 logger = logging.getLogger(__name__)
 
@@ -51,12 +52,20 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     try:
         names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise HostCorrupt(f"{index} cannot be read as a list of weight files. Fetch the model again.") from error
+        raise HostCorrupt(
+            Sentence("{index} cannot be read as a list of weight files. Fetch the model again.", index=index)
+        ) from error
     for name in names:
         if not isinstance(name, str) or Path(name).name != name:
-            raise HostCorrupt(f"{index} names a weight file outside its folder. Do not use this model.")
+            raise HostCorrupt(
+                Sentence("{index} names a weight file outside its folder. Do not use this model.", index=index)
+            )
         if not (folder / name).is_file():
-            raise HostCorrupt(f"The weight file {name} is missing in {folder}. Fetch the model again.")
+            raise HostCorrupt(
+                Sentence(
+                    "The weight file {name} is missing in {folder}. Fetch the model again.", name=name, folder=folder
+                )
+            )
     return tuple(folder / name for name in names)
 
 
@@ -66,7 +75,7 @@ def stored_tensors(file: Path) -> tuple[StoredTensor, ...]:
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if size < 8 or length > min(size - 8, MAX_HEADER):
-            raise _damaged(file, "its header is cut off")
+            raise _damaged(file, Sentence("its header is cut off"))
         raw = stream.read(length)
     try:
         header = json.loads(raw)
@@ -86,14 +95,14 @@ def stored_tensors(file: Path) -> tuple[StoredTensor, ...]:
             key=lambda t: (t.start, t.end),
         )
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        raise _damaged(file, "its header cannot be read") from error
+        raise _damaged(file, Sentence("its header cannot be read")) from error
     at = 8 + length
     for tensor in tensors:
         if tensor.start != at or tensor.end < at:
-            raise _damaged(file, f"the place of {tensor.name} is wrong")
+            raise _damaged(file, Sentence("the place of {name} is wrong", name=tensor.name))
         at = tensor.end
     if at != size:
-        raise _damaged(file, f"it has {size:,} bytes where its header asks for {at:,}")
+        raise _damaged(file, Sentence("it has {size:,} bytes where its header asks for {at:,}", size=size, at=at))
     return tuple(tensors)
 
 
@@ -105,7 +114,11 @@ def fingerprint(folder: Path, on_progress: Progress | None = None) -> str:
     tensors = sorted((t for file in weight_files(folder) for t in stored_tensors(file)), key=lambda t: t.name)
     for one, other in pairwise(tensors):
         if one.name == other.name:
-            raise HostCorrupt(f"Two weight files in {folder} hold {one.name}. Fetch the model again.")
+            raise HostCorrupt(
+                Sentence(
+                    "Two weight files in {folder} hold {name}. Fetch the model again.", folder=folder, name=one.name
+                )
+            )
     total, done, digest = sum(t.end - t.start for t in tensors) or 1, 0, hashlib.sha256()
     with ExitStack() as stack:
         streams = {t.file: stack.enter_context(t.file.open("rb")) for t in tensors}
@@ -116,11 +129,11 @@ def fingerprint(folder: Path, on_progress: Progress | None = None) -> str:
             while left:
                 chunk = streams[tensor.file].read(min(left, CHUNK))
                 if not chunk:
-                    raise _damaged(tensor.file, "it ends too early")
+                    raise _damaged(tensor.file, Sentence("it ends too early"))
                 digest.update(chunk)
                 left, done = left - len(chunk), done + len(chunk)
             if on_progress is not None:
-                on_progress("Checking the weights", done / total)
+                on_progress(Sentence("Checking the weights"), done / total)
     return digest.hexdigest()
 
 
@@ -169,13 +182,19 @@ def _stamps(files: Sequence[Path]) -> list[list[str | int]]:
 
 
 def _damaged(file: Path, what: str) -> HostCorrupt:
-    return HostCorrupt(f"The weight file {file} is damaged: {what}. Delete it and fetch the model again.")
+    return HostCorrupt(
+        Sentence(
+            "The weight file {file} is damaged: {what}. Delete it and fetch the model again.", file=file, what=what
+        )
+    )
 
 
 def _no_weights(folder: Path) -> str:
     pickles = any(file.suffix in (".bin", ".pt", ".pth") for file in folder.iterdir())
-    return (
-        f"There is no model.safetensors (nor an index of several) in {folder}"
-        f"{', only pickled weights (.bin, .pt)' if pickles else ''}. Pickles can run code when they are read, so "
-        "only safetensors is loaded: choose another model, or save this one again with save_pretrained."
+    return Sentence(
+        "There is no model.safetensors (nor an index of several) in {folder}{pickled}. Pickles can run code "
+        "when they are read, so only safetensors is loaded: choose another model, or save this one again "
+        "with save_pretrained.",
+        folder=folder,
+        pickled=Sentence(", only pickled weights (.bin, .pt)") if pickles else "",
     )

@@ -23,6 +23,7 @@ from sola_core.host.prefix import PrefixStates
 from sola_core.host.prompt import PromptFormat, PromptIds
 from sola_core.host.stream import Generation, TokenStream
 from sola_core.quiet import no_bars
+from sola_core.words import Sentence
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -110,7 +111,13 @@ class HostModel:
         ids = self.format.prompt(prompt)
         most = min(self.context_tokens - 1, MAX_PROMPT_TOKENS)
         if len(ids.ids) > most:
-            raise InvalidInput(f"The text has {len(ids.ids):,} tokens; at most {most:,} are allowed. Shorten it.")
+            raise InvalidInput(
+                Sentence(
+                    "The text has {count:,} tokens; at most {most:,} are allowed. Shorten it.",
+                    count=len(ids.ids),
+                    most=most,
+                )
+            )
         return ids
 
     def target_ids(self, target: str) -> list[int]:
@@ -122,7 +129,13 @@ class HostModel:
     def module_name(self, layer: int, part: str = "mlp_output") -> str:
         """Return the full name of a part of one layer, such as "model.layers.21.mlp.down_proj"."""
         if not 0 <= layer < self.n_layers:
-            raise HostError(f"Layer {layer} does not exist; this model has layers 0 to {self.n_layers - 1}.")
+            raise HostError(
+                Sentence(
+                    "Layer {layer} does not exist; this model has layers 0 to {last}.",
+                    layer=layer,
+                    last=self.n_layers - 1,
+                )
+            )
         return f"{self.architecture.layers}.{layer}.{getattr(self.architecture, part)}"
 
     def linear_shape(self, module_name: str) -> tuple[int, int]:
@@ -144,7 +157,9 @@ class HostModel:
         `ignore_end` goes on past the end of the turn (for measuring speed only).
         """
         if max_new_tokens < 1:
-            raise InvalidInput(f"An answer needs at least one token, not {max_new_tokens}.")
+            raise InvalidInput(
+                Sentence("An answer needs at least one token, not {max_new_tokens}.", max_new_tokens=max_new_tokens)
+            )
         ids = self.prompt_ids(prompt)
         room = self.context_tokens - len(ids.ids)
         return TokenStream(self, ids, min(max_new_tokens, room), intervention, ignore_end)
@@ -191,7 +206,7 @@ class HostModel:
                 return found.value
             finally:
                 handle.remove()
-        raise HostError(f"The module {module_name} was never reached.")
+        raise HostError(Sentence("The module {module_name} was never reached.", module_name=module_name))
 
     # ---- training ------------------------------------------------------------------------------------------------
 
@@ -216,7 +231,7 @@ class HostModel:
                 return found[0]
             finally:
                 handle.remove()
-        raise HostError(f"Layer {layer} was never reached.")
+        raise HostError(Sentence("Layer {layer} was never reached.", layer=layer))
 
     def suffix_logits(
         self, states: PrefixStates, modules: Mapping[str, ModuleFunction], rows: Tensor, columns: Tensor

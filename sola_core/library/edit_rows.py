@@ -15,6 +15,7 @@ from sola_core.errors import LibraryError, UnknownEdit
 from sola_core.library.codec import Facts, decode_facts, encode_facts, encode_tensors, seal, unseal
 from sola_core.library.digest import edit_digest
 from sola_core.records import Edit, TrainedEdit
+from sola_core.words import Sentence
 
 EDITS = "SELECT e.id, e.enabled, e.created, c.facts FROM edits e JOIN contents c USING (seq)"
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")  # ids stay in the event log for good, so no text may pass as one
@@ -45,7 +46,9 @@ def encoded(new: NewEdit) -> EncodedEdit:
     """Check an edit and return its bytes; raise LibraryError for an id that may not be one."""
     trained = new.trained
     if new.edit_id is not None and not _ID.fullmatch(new.edit_id):
-        raise LibraryError("An edit id has 1 to 64 letters, digits, '-' or '_'. Leave it out to get a new one.")
+        raise LibraryError(
+            Sentence("An edit id has 1 to 64 letters, digits, '-' or '_'. Leave it out to get a new one.")
+        )
     for keys in new.keys.values():
         check_count(trained.request.key_texts, keys)
     digest = edit_digest(trained.request, trained.tensors)
@@ -56,7 +59,9 @@ def encoded(new: NewEdit) -> EncodedEdit:
 def insert_edit(db: sqlite3.Connection, edit_id: str, row: EncodedEdit) -> None:
     """Insert an edit as the one taught last; raise LibraryError when there is one of this id."""
     if db.execute("SELECT 1 FROM edits WHERE id = ?", (edit_id,)).fetchone() is not None:
-        raise LibraryError(f"There is an edit {edit_id} already. Delete it first, or leave the id out.")
+        raise LibraryError(
+            Sentence("There is an edit {edit_id} already. Delete it first, or leave the id out.", edit_id=edit_id)
+        )
     insert = "INSERT INTO edits (id, enabled, created) VALUES (?, ?, ?)"
     seq = db.execute(insert, (edit_id, row.enabled, time.time())).lastrowid
     db.execute("INSERT INTO contents VALUES (?, ?, ?)", (seq, row.facts, row.adapter))
@@ -93,4 +98,4 @@ def check_count(texts: Sequence[str], keys: Sequence[bytes | None]) -> None:
 
 def unknown(edit_id: str) -> UnknownEdit:
     """Return the error for an id that no edit has."""
-    return UnknownEdit(f"There is no edit {edit_id!r}. It may have been deleted.")
+    return UnknownEdit(Sentence("There is no edit {edit_id!r}. It may have been deleted.", edit_id=edit_id))

@@ -19,6 +19,7 @@ import torch
 from sola_core.errors import InvalidInput, LibraryMismatch
 from sola_core.records import EditRequest
 from sola_core.text import checked_request
+from sola_core.words import Sentence
 
 FORMAT, VERSION = "sola-edits", 1
 MAX_HEADER = 1_000_000  # bytes, parsed before any tensor; room for some 2,000 edits
@@ -67,8 +68,12 @@ def pack_bytes(pack: Pack) -> bytes:
     made = safetensors.torch.save(tensors, metadata={"manifest": json.dumps(manifest, ensure_ascii=False)})
     if len(pack.edits) > MAX_EDITS or int.from_bytes(made[:8], "little") > MAX_HEADER or len(made) > MAX_BYTES:
         raise InvalidInput(
-            f"{len(pack.edits):,} edits are more than one file may hold (at most {MAX_EDITS:,}, with short texts). "
-            "Save them in several files."
+            Sentence(
+                "{count:,} edits are more than one file may hold (at most {most:,}, with short texts). Save them in "
+                "several files.",
+                count=len(pack.edits),
+                most=MAX_EDITS,
+            )
         )
     return made
 
@@ -77,10 +82,14 @@ def read_bytes(path: Path) -> bytes:
     """Read a file; raise InvalidInput when it cannot be read, or is larger than one may be."""
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise InvalidInput(f"The file is larger than {MAX_BYTES // 1_000_000} MB. Choose another one.")
+            raise InvalidInput(
+                Sentence("The file is larger than {size} MB. Choose another one.", size=MAX_BYTES // 1_000_000)
+            )
         return path.read_bytes()
     except OSError as error:
-        raise InvalidInput(f"The file cannot be read: {error.strerror}. Choose another one.") from error
+        raise InvalidInput(
+            Sentence("The file cannot be read: {reason}. Choose another one.", reason=error.strerror)
+        ) from error
 
 
 def pack_of(content: bytes, *, host_fingerprint: str, method: str, settings: Mapping[str, object]) -> Pack:
@@ -93,7 +102,7 @@ def pack_of(content: bytes, *, host_fingerprint: str, method: str, settings: Map
     _check_made_for(manifest, host_fingerprint, method, settings)
     words = manifest.get("edits")
     if not isinstance(words, list) or not 0 < len(words) <= MAX_EDITS:
-        raise _bad(f"it must list 1 to {MAX_EDITS:,} edits")
+        raise _bad(Sentence("it must list 1 to {most:,} edits", most=MAX_EDITS))
     found = _tensors(header, rest, len(words))
     host = manifest["host"]
     return Pack(
@@ -120,20 +129,22 @@ def _words(edit: PackedEdit) -> dict[str, object]:
 
 
 def _bad(why: str) -> InvalidInput:
-    return InvalidInput(f"This is no file of edits, or it is damaged: {why}. Choose a file that was saved here.")
+    return InvalidInput(
+        Sentence("This is no file of edits, or it is damaged: {why}. Choose a file that was saved here.", why=why)
+    )
 
 
 def _header(content: bytes) -> tuple[dict[str, Any], memoryview]:
     """Return the parsed header and the bytes behind it."""
     size = int.from_bytes(content[:8], "little")
     if len(content) < 8 or not 2 <= size <= MAX_HEADER or 8 + size > len(content):
-        raise _bad("its header is too short or too long")
+        raise _bad(Sentence("its header is too short or too long"))
     try:
         header = json.loads(content[8 : 8 + size].decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise _bad("its header is not readable") from error
+        raise _bad(Sentence("its header is not readable")) from error
     if not isinstance(header, dict):
-        raise _bad("its header is not readable")
+        raise _bad(Sentence("its header is not readable"))
     return header, memoryview(content)[8 + size :]
 
 
@@ -142,29 +153,36 @@ def _manifest(header: Mapping[str, Any]) -> dict[str, Any]:
     try:
         manifest = json.loads(metadata["manifest"]) if isinstance(metadata, dict) else None
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise _bad("it has no manifest") from error
+        raise _bad(Sentence("it has no manifest")) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise _bad("it has no manifest")
+        raise _bad(Sentence("it has no manifest"))
     if manifest.get("version") != VERSION:
-        raise InvalidInput("This file was saved by another version of SoLA Studio. Save it again with this one.")
+        raise InvalidInput(
+            Sentence("This file was saved by another version of SoLA Studio. Save it again with this one.")
+        )
     return manifest
 
 
 def _check_made_for(manifest: Mapping[str, Any], fingerprint: str, method: str, settings: Mapping[str, object]) -> None:
     host, made = manifest.get("host"), manifest.get("settings")
     if not isinstance(host, dict) or not isinstance(made, dict) or len(json.dumps(made)) > MAX_SETTINGS:
-        raise _bad("it does not say what it was made for")
+        raise _bad(Sentence("it does not say what it was made for"))
     if host.get("fingerprint") != fingerprint:
         name = str(host.get("name", ""))[:60]
         raise LibraryMismatch(
-            f"These edits belong to another model ({name!r}); an adapter fits the model that it was trained on. "
-            "Open that model, or teach the facts again."
+            Sentence(
+                "These edits belong to another model ({name!r}); an adapter fits the model that it was trained on. "
+                "Open that model, or teach the facts again.",
+                name=name,
+            )
         )
     plain = json.loads(json.dumps(dict(settings)))
     if manifest.get("method") != method or made != plain:
         raise InvalidInput(
-            "These edits were made with other settings of the method, so here they would act otherwise. "
-            "Teach the facts again."
+            Sentence(
+                "These edits were made with other settings of the method, so here they would act otherwise. Teach "
+                "the facts again."
+            )
         )
 
 
@@ -178,17 +196,17 @@ def _tensors(header: Mapping[str, Any], rest: memoryview, count: int) -> list[di
             continue
         number, _, inner = name.partition("/")
         if number not in names or not inner:
-            raise _bad("it has a tensor that belongs to no edit")
+            raise _bad(Sentence("it has a tensor that belongs to no edit"))
         begin, end, tensor = _tensor(entry, rest)
         spans.append((begin, end))
         found[names[number]][inner] = tensor
     if [begin for begin, _ in sorted(spans)] != [0, *(end for _, end in sorted(spans))][: len(spans)]:
-        raise _bad("its tensors overlap")
+        raise _bad(Sentence("its tensors overlap"))
     if sum(end - begin for begin, end in spans) != len(rest):
-        raise _bad("it is cut short, or too long")
+        raise _bad(Sentence("it is cut short, or too long"))
     shapes = [{name: tensor.shape for name, tensor in tensors.items()} for tensors in found]
     if any(shape != shapes[0] for shape in shapes):
-        raise _bad("its edits are not all of one kind")
+        raise _bad(Sentence("its edits are not all of one kind"))
     return found
 
 
@@ -197,16 +215,16 @@ def _tensor(entry: object, rest: memoryview) -> tuple[int, int, torch.Tensor]:
         case {"dtype": str(dtype), "shape": [int(rows), int(columns)], "data_offsets": [int(begin), int(end)]}:
             pass
         case _:
-            raise _bad("a tensor is not described")
+            raise _bad(Sentence("a tensor is not described"))
     kind = _DTYPES.get(dtype)
     if kind is None or not (0 < rows <= 100_000 and 0 < columns <= 100_000):
-        raise _bad("a tensor has an unknown type or size")
+        raise _bad(Sentence("a tensor has an unknown type or size"))
     if not 0 <= begin <= end <= len(rest) or end - begin != rows * columns * kind.itemsize:
-        raise _bad("a tensor lies outside of the file")
+        raise _bad(Sentence("a tensor lies outside of the file"))
     tensor = torch.frombuffer(bytearray(rest[begin:end]), dtype=kind).reshape(rows, columns)
     most = tensor.abs().max().item()
     if not math.isfinite(most) or most > LARGEST:
-        raise _bad("a number in it is out of range")
+        raise _bad(Sentence("a number in it is out of range"))
     return begin, end, tensor
 
 
@@ -221,8 +239,10 @@ def _edit(number: int, entry: object, tensors: Mapping[str, torch.Tensor]) -> Pa
         }:
             request = EditRequest(prompt=prompt, target=target, subject=subject, rephrases=tuple(rephrases))
         case _:
-            raise _bad(f"edit {number + 1} is not described")
+            raise _bad(Sentence("edit {number} is not described", number=number + 1))
     try:
         return PackedEdit(request=checked_request(request), enabled=enabled, tensors=tensors)
     except InvalidInput as error:
-        raise InvalidInput(f"Edit {number + 1} of the file: {error}") from error
+        raise InvalidInput(
+            Sentence("Edit {number} of the file: {error}", number=number + 1, error=str(error))
+        ) from error

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sola_core.errors import LibraryBusy, LibraryCorrupt, LibraryError, LibraryFull, LibraryMismatch
+from sola_core.words import Sentence
 
 APPLICATION_ID = 0x536F4C41  # "SoLA", at byte 68 of the file
 SCHEMA_VERSION = 1
@@ -83,13 +84,25 @@ def log_bytes(path: Path) -> int:
 
 def _check_place(path: Path) -> None:
     if path.is_dir():
-        raise LibraryError(f"{path} is a folder. Name a file in it, for example {path / 'facts.db'}.")
+        raise LibraryError(
+            Sentence(
+                "{path} is a folder. Name a file in it, for example {example}.", path=path, example=path / "facts.db"
+            )
+        )
     if not path.parent.is_dir():
-        raise LibraryError(f"There is no folder {path.parent}. Make it first, or choose another place for the library.")
+        raise LibraryError(
+            Sentence(
+                "There is no folder {parent}. Make it first, or choose another place for the library.",
+                parent=path.parent,
+            )
+        )
     if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise LibraryError(
-            f"{path} cannot be written. A library and its folder must both be writable: change the permissions or "
-            "use a copy in a folder of your own."
+            Sentence(
+                "{path} cannot be written. A library and its folder must both be writable: change the permissions or "
+                "use a copy in a folder of your own.",
+                path=path,
+            )
         )
 
 
@@ -103,7 +116,9 @@ def _check_header(path: Path) -> None:
     if not any(header) and (unfinished or not (header or log_bytes(path))):
         return
     if header[:16] != b"SQLite format 3\0" or header[68:72] != APPLICATION_ID.to_bytes(4, "big"):
-        raise LibraryCorrupt(f"{path} is not a SoLA library, or its beginning is damaged. The file was not changed.")
+        raise LibraryCorrupt(
+            Sentence("{path} is not a SoLA library, or its beginning is damaged. The file was not changed.", path=path)
+        )
     if path.stat().st_size % PAGE_SIZE and not unfinished and not log_bytes(path):
         raise LibraryCorrupt(_damaged(path))
 
@@ -126,7 +141,11 @@ def _prepare(db: sqlite3.Connection, path: Path | None, host_name: str, host_fin
     _check_host(db, path, host_name, host_fingerprint)
     mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if path is not None and mode != "wal":
-        raise LibraryError(f"The file system that holds {path} lacks what a library needs. Keep it on a local disk.")
+        raise LibraryError(
+            Sentence(
+                "The file system that holds {path} lacks what a library needs. Keep it on a local disk.", path=path
+            )
+        )
 
 
 def _create(db: sqlite3.Connection, host_name: str, host_fingerprint: str) -> None:
@@ -142,11 +161,15 @@ def _create(db: sqlite3.Connection, host_name: str, host_fingerprint: str) -> No
 def _check_ours(db: sqlite3.Connection, path: Path | None) -> None:
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
-        raise LibraryCorrupt(f"{path} was made by a newer version of SoLA Studio. Update it to use this library.")
+        raise LibraryCorrupt(
+            Sentence("{path} was made by a newer version of SoLA Studio. Update it to use this library.", path=path)
+        )
     ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID and version == SCHEMA_VERSION
     same_pages = db.execute("PRAGMA page_size").fetchone()[0] == PAGE_SIZE
     if not ours or not same_pages or _schema(db) != _expected_schema():
-        raise LibraryCorrupt(f"{path} is not a SoLA library: its tables are not the right ones. It was not changed.")
+        raise LibraryCorrupt(
+            Sentence("{path} is not a SoLA library: its tables are not the right ones. It was not changed.", path=path)
+        )
     if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
         raise LibraryCorrupt(_damaged(path))
 
@@ -157,8 +180,15 @@ def _check_host(db: sqlite3.Connection, path: Path | None, host_name: str, host_
         raise LibraryCorrupt(_damaged(path))
     if meta["host_fingerprint"] != host_fingerprint:
         raise LibraryMismatch(
-            f"{path} belongs to the model {meta['host_name']} ({meta['host_fingerprint'][:12]}), but the model in use "
-            f"is {host_name} ({host_fingerprint[:12]}). Load that model, or choose another library."
+            Sentence(
+                "{path} belongs to the model {made_for} ({theirs}), but the model in use is {host_name} ({ours}). "
+                "Load that model, or choose another library.",
+                path=path,
+                made_for=meta["host_name"],
+                theirs=meta["host_fingerprint"][:12],
+                host_name=host_name,
+                ours=host_fingerprint[:12],
+            )
         )
 
 
@@ -177,26 +207,34 @@ def _expected_schema() -> set[tuple[str, str, str]]:
 
 
 def _damaged(path: Path | None) -> str:
-    return f"{path} is damaged. Use a copy from before the damage; this file was not changed."
+    return Sentence("{path} is damaged. Use a copy from before the damage; this file was not changed.", path=path)
 
 
 def _spoken(error: sqlite3.Error | OSError, path: Path | None) -> LibraryError:
-    where = "the library in memory" if path is None else str(path)
+    where = Sentence("the library in memory") if path is None else str(path)
     if isinstance(error, OSError):
         code = sqlite3.SQLITE_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else sqlite3.SQLITE_CANTOPEN
     else:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # the low byte is the kind
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _no_room(path)):
-        return LibraryFull(f"There is no room for {where}; nothing was changed. Make room and try again.")
+        return LibraryFull(
+            Sentence("There is no room for {where}; nothing was changed. Make room and try again.", where=where)
+        )
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return LibraryBusy(f"Another program is writing to {where}; nothing was changed. Try again in a moment.")
+        return LibraryBusy(
+            Sentence("Another program is writing to {where}; nothing was changed. Try again in a moment.", where=where)
+        )
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return LibraryCorrupt(_damaged(path))
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return LibraryError(
-            f"{where} cannot be opened for writing ({error}). Check the file, its folder and permissions."
+            Sentence(
+                "{where} cannot be opened for writing ({error}). Check the file, its folder and permissions.",
+                where=where,
+                error=str(error),
+            )
         )
-    return LibraryError(f"{where} cannot be used ({error}).")
+    return LibraryError(Sentence("{where} cannot be used ({error}).", where=where, error=str(error)))
 
 
 def _no_room(path: Path | None) -> bool:

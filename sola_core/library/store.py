@@ -33,6 +33,7 @@ from sola_core.library.edit_rows import (
 from sola_core.library.erasure import fold_log, log_events, pending_erasures
 from sola_core.library.sizes import EditSizes, LibrarySizes, edit_sizes, library_sizes
 from sola_core.records import Edit, Erasure, Event, TrainedEdit
+from sola_core.words import Sentence
 
 
 class Library:
@@ -132,7 +133,11 @@ class Library:
             raise unknown(edit_id)
         facts, tensors = decode_facts(unseal(row[0])), decode_tensors(row[1])
         if edit_digest(facts.request, tensors) != facts.digest:
-            raise LibraryCorrupt(f"The adapter of edit {edit_id} is damaged. Delete the edit and teach it again.")
+            raise LibraryCorrupt(
+                Sentence(
+                    "The adapter of edit {edit_id} is damaged. Delete the edit and teach it again.", edit_id=edit_id
+                )
+            )
         return tensors
 
     def keys(self, encoder_id: str) -> dict[str, tuple[bytes | None, ...]]:
@@ -249,7 +254,7 @@ class Library:
     def _reading(self) -> Iterator[sqlite3.Connection]:
         with self._lock, schema.speaking(self._path):
             if not self._open:
-                raise LibraryError("This library is closed. Open it again.")
+                raise LibraryError(Sentence("This library is closed. Open it again."))
             yield self._db
 
     @contextlib.contextmanager

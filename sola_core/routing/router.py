@@ -22,6 +22,7 @@ from sola_core.routing.hidden import HiddenScorer
 from sola_core.routing.scope import ScopeCurve, ScopeScorer, ScopeWeights
 from sola_core.routing.scorer import Scorer
 from sola_core.routing.sentence import SentenceScorer
+from sola_core.words import Sentence
 
 if TYPE_CHECKING:
     import torch
@@ -219,7 +220,13 @@ def _candidate(edit_id: str, score: float, book: Codebook) -> Candidate:
 def checked_name(name: object) -> str:
     """Return the name of a router as it was given; raise InvalidInput when there is none of this name."""
     if not isinstance(name, str) or name not in ROUTERS:
-        raise InvalidInput(f"There is no router called {str(name)[:SHOWN]!r}. Choose one of: {', '.join(ROUTERS)}.")
+        raise InvalidInput(
+            Sentence(
+                "There is no router called {name!r}. Choose one of: {names}.",
+                name=str(name)[:SHOWN],
+                names=", ".join(ROUTERS),
+            )
+        )
     return name
 
 
@@ -239,11 +246,11 @@ def make_router(
     checked_name(name)
     if name == "hidden":
         if read_state is None:
-            raise InvalidInput("The router `hidden` needs a way to read the host's state. Give read_state.")
+            raise InvalidInput(Sentence("The router `hidden` needs a way to read the host's state. Give read_state."))
         threshold = settings.hidden.get(host_fingerprint, settings.hidden_default)
         return Router(HiddenScorer(read_state, host_fingerprint), threshold)
     if encoder is None:
-        raise InvalidInput(f"The router `{name}` needs the sentence encoder. Give encoder.")
+        raise InvalidInput(Sentence("The router `{name}` needs the sentence encoder. Give encoder.", name=name))
     if name == "sentence":
         return Router(SentenceScorer(encoder), settings.sentence)
     return Router(ScopeScorer(encoder, ScopeWeights.shipped(), settings.curve), settings.scope)

@@ -21,6 +21,7 @@ from sola_core.ui.explain import Why
 from sola_core.ui.routers import Decided, waiting
 from sola_core.ui.visible import HIDDEN, seen
 from sola_core.ui.why import show_why
+from sola_core.words import say
 from sola_core.workspace import AskedQuestion, Workspace
 
 Shown = tuple[
@@ -104,7 +105,7 @@ class AskHandlers:
     def ask(self, question: object, token: object, request: gr.Request) -> Generator[Shown, None, None]:
         """Stream both answers; who answered and why is known with the first piece."""
         visitor = border.visitor(self._registry, request, token)
-        text = checked_prompt(border.text_field(question, "question"))
+        text = checked_prompt(border.text_field(question, say("question")))
         before = *(gr.skip(),) * WHY_PARTS, None, *waiting(), None, *not_yet()
         yield "", "", "", "", "", gr.skip(), gr.skip(), gr.update(interactive=True), *before
         with self._registry.visit(visitor) as workspace:
@@ -170,7 +171,7 @@ class AskHandlers:
         return asked, why, gr.skip(), *show_why(why), Decided(question=both.question, route=both.route), *waiting()
 
     def _texts(self, both: SideBySide, who: str) -> tuple[str, str, str, str]:
-        base_badge = markup.badge("The model as it was trained", "base")
+        base_badge = markup.badge(say("The model as it was trained"), "base")
         base_badge += markup.note(present.how_it_ended(both.base), "stop")
         edited_badge = markup.badge(who, _kind(both.route)) + markup.note(present.how_it_ended(both.edited), "stop")
         return both.base_text, base_badge, both.edited_text, edited_badge

@@ -24,6 +24,7 @@ from sola_core.errors import InvalidInput, SolaError
 from sola_core.registry import Visitor, WorkspaceRegistry
 from sola_core.text import MAX_PROMPT_CHARS, MAX_REPHRASES
 from sola_core.ui import texts
+from sola_core.words import here, say
 
 MAX_ID_CHARS = 100
 ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,30}(/[A-Za-z0-9_+-]{1,30}){0,2}")  # as in "Europe/Berlin"
@@ -114,7 +115,9 @@ def text_field(value: object, name: str) -> str:
     if not isinstance(value, str):
         raise InvalidInput(texts.WRONG_TYPE.format(name=name))
     if len(value) > MAX_FIELD_CHARS:
-        raise InvalidInput(f"The {name} has {len(value):,} characters, which is far too long. Shorten it.")
+        raise InvalidInput(
+            say("The {name} has {count:,} characters, which is far too long. Shorten it.", name=name, count=len(value))
+        )
     return value
 
 
@@ -126,14 +129,14 @@ def lines_field(value: object, name: str) -> tuple[str, ...]:
 def switch_field(value: object) -> bool:
     """Return an on-or-off input."""
     if not isinstance(value, bool):
-        raise InvalidInput(texts.WRONG_TYPE.format(name="on or off (true or false)"))
+        raise InvalidInput(texts.WRONG_TYPE.format(name=say("on or off (true or false)")))
     return value
 
 
 def id_field(value: object) -> str:
     """Return an edit id as it was given, if it can be one."""
     if not isinstance(value, str) or not value or len(value) > MAX_ID_CHARS or not value.isprintable():
-        raise InvalidInput(texts.WRONG_TYPE.format(name="the edit id"))
+        raise InvalidInput(texts.WRONG_TYPE.format(name=say("the edit id")))
     return value
 
 
@@ -152,7 +155,7 @@ def upload_field(value: object, name: str, most: int) -> bytes:
     path = Path(given).resolve()
     try:
         if path.stat().st_size > most:
-            raise InvalidInput(f"This file is larger than {most // 1000:,} kB. Choose a smaller one.")
+            raise InvalidInput(say("This file is larger than {size:,} kB. Choose a smaller one.", size=most // 1000))
         return path.read_bytes()
     finally:
         path.unlink(missing_ok=True)
@@ -185,7 +188,7 @@ def moment_field(value: object, first: int, last: int) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidInput(texts.WRONG_TYPE.format(name="the moment"))
+        raise InvalidInput(texts.WRONG_TYPE.format(name=say("the moment")))
     if not first <= value <= last:
         raise InvalidInput(texts.NO_MOMENT)
     return value
@@ -202,7 +205,7 @@ def told(error: Exception) -> gr.Error:
         error.print_exception = False  # it may quote what was sent
         return error
     if isinstance(error, SolaError):
-        return gr.Error(html.escape(str(error), quote=False), title="", print_exception=False)
+        return gr.Error(html.escape(here(str(error)), quote=False), title="", print_exception=False)
     note(error)
     return gr.Error(texts.UNEXPECTED, title="", print_exception=False)
 

@@ -13,6 +13,7 @@ import gradio as gr
 from sola_core.errors import InvalidInput
 from sola_core.resources import asset
 from sola_core.ui import border, texts
+from sola_core.words import say
 
 Kind = Literal["edit", "question"]
 KINDS: tuple[Kind, ...] = ("edit", "question")  # a point carries the place of its kind here, and its number
@@ -32,6 +33,6 @@ def picked(event: gr.EventData) -> tuple[Kind, int]:
     """Return the kind and the number of the point that was clicked; raise InvalidInput for anything else."""
     sent = event._data
     if not isinstance(sent, dict):
-        raise InvalidInput(texts.WRONG_TYPE.format(name="the point"))
-    kind = border.whole_field(sent.get("kind"), "the kind of point", len(KINDS))
-    return KINDS[kind], border.whole_field(sent.get("number"), "the number of the point", MOST)
+        raise InvalidInput(texts.WRONG_TYPE.format(name=say("the point")))
+    kind = border.whole_field(sent.get("kind"), say("the kind of point"), len(KINDS))
+    return KINDS[kind], border.whole_field(sent.get("number"), say("the number of the point"), MOST)

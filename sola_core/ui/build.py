@@ -36,6 +36,7 @@ from sola_core.ui.tools import add_tools
 from sola_core.ui.uploads import Uploads
 from sola_core.ui.why import why_panel
 from sola_core.ui.wires import Wires
+from sola_core.words import ENGLISH, chosen
 
 # a picture that was drawn while its tab was not seen takes the width of the page when it is told of a change of size
 FIT_JS = "() => { setTimeout(() => window.dispatchEvent(new Event('resize')), 50); }"
@@ -109,6 +110,7 @@ def _launch(page: GuardedBlocks, limits: Limits, host: str, port: int | None, bl
         theme=theme(),
         css_paths=[asset("style.css")],
         favicon_path=asset("logo.svg"),
+        head=_spoken(),
         footer_links=["api", "settings"],
         share=False,
         run_history=False,
@@ -126,6 +128,12 @@ def _launch(page: GuardedBlocks, limits: Limits, host: str, port: int | None, bl
         },
     )
     return str(found)
+
+
+def _spoken() -> str | None:
+    """Return what tells screen readers the page's language; gradio's own page says English."""
+    name = chosen().name
+    return None if name == ENGLISH else f"<script>document.documentElement.lang = '{name}';</script>"
 
 
 def _studio_tab(studio: Studio, wires: Wires) -> None:

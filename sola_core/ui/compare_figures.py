@@ -14,6 +14,7 @@ from sola_core.ui import compare_texts as texts
 from sola_core.ui import compare_undo_words as undo_words
 from sola_core.ui import compare_words as words
 from sola_core.ui.figures import AMBER, DEEP, GREY, GRID, TEAL, TEXT, _figure, plain
+from sola_core.words import say
 
 LANE = 108  # pixels of one method's curve
 MAP = 300  # pixels of one method's small map
@@ -51,7 +52,10 @@ def curves_figure(outcomes: Sequence[MethodOutcome], facts: int) -> go.Figure:
             textfont={"size": 12, "color": TEXT},
             cliponaxis=False,
             hovertext=[
-                f"{plain(words.name(one.method))}: {point.right} of the first {point.asked} after {point.taught}"
+                say(
+                    "{method}: {right} of the first {asked} after {taught}",
+                    method=plain(words.name(one.method)), right=point.right, asked=point.asked, taught=point.taught,
+                )
                 for point in one.points
             ],
             hoverinfo="text",
@@ -59,7 +63,7 @@ def curves_figure(outcomes: Sequence[MethodOutcome], facts: int) -> go.Figure:
     longest: tuple[RetentionPoint, ...] = max((one.points for one in outcomes), key=len)
     places = [point.taught for point in longest] or [1]
     figure.update_xaxes(
-        title="facts taught", range=[first, facts + 0.4], tickvals=places, ticktext=[str(n) for n in places],
+        title=say("facts taught"), range=[first, facts + 0.4], tickvals=places, ticktext=[str(n) for n in places],
         showgrid=False,
     )  # fmt: skip
     figure.update_yaxes(visible=False, range=[-0.14, len(outcomes) - 0.1])
@@ -100,7 +104,7 @@ def places_figure(outcomes: Sequence[MethodOutcome]) -> go.Figure:
             marker={"size": 19, "color": DEEP, "line": {"color": "white", "width": 1.5}},
             text=[str(track.number) for track in one.tracks], textposition="middle center",
             textfont={"size": 11, "color": "white"},
-            hovertext=[f"fact {track.number}: moved by {track.moved:.2f}" for track in one.tracks], hoverinfo="text",
+            hovertext=[say("fact {number}: moved by {distance:.2f}", number=track.number, distance=track.moved) for track in one.tracks], hoverinfo="text",
         )  # fmt: skip
         figure.add_annotation(
             x=0.0, xref="paper", y=top - 0.01, yref="paper", text=f"<b>{plain(words.name(one.method))}</b>",

@@ -22,6 +22,7 @@ from sola_core.ui import compare_texts as texts
 from sola_core.ui.compare_figures import curves_figure, places_figure, undo_figure
 from sola_core.ui.plot import shown
 from sola_core.ui.visible import seen
+from sola_core.words import say
 
 REDRAW_SECONDS = 0.25
 Shown = tuple[object, ...]
@@ -54,7 +55,7 @@ class CompareHandlers:
         """Teach the facts to all methods chosen; every message but the first names every component."""
         visitor = border.visitor(self._registry, request, token)
         chosen = self._chosen(methods)
-        listed = self._arenas.read(border.text_field(facts, "list of facts"))
+        listed = self._arenas.read(border.text_field(facts, say("list of facts")))
         if any(fact.request is None for fact in listed):
             yield self._view(visitor, compare_markup.wrong_lines(listed))
             return
@@ -85,7 +86,7 @@ class CompareHandlers:
     def ask(self, question: object, token: object, request: gr.Request) -> Generator[Shown, None, None]:
         """Stream all answers side by side."""
         visitor = border.visitor(self._registry, request, token)
-        text = border.text_field(question, "question")
+        text = border.text_field(question, say("question"))
         self._arenas.limits.check_prompt(text)
         with self._arenas.visit(visitor) as arena:
             yield "", "", gr.update(interactive=True)
@@ -107,7 +108,7 @@ class CompareHandlers:
         """Take a fact back with every method that can, and show what remained."""
         visitor = border.visitor(self._registry, request, token)
         with self._arenas.visit(visitor) as arena:
-            wanted = border.whole_field(number, "the number of a fact", len(arena.facts) + 1)
+            wanted = border.whole_field(number, say("the number of a fact"), len(arena.facts) + 1)
             found: Sequence[TakenBack] = ()
             drawn, known = 0.0, 0
             yield self._taking(compare_markup.progress(texts.OPENING, 0, 1), (), running=True)

@@ -13,6 +13,7 @@ from sola_core.ui import compare_texts as texts
 from sola_core.ui import compare_undo_words as undo_words
 from sola_core.ui import compare_words as words
 from sola_core.ui.markup import badge, escaped, known, note, subheading, table
+from sola_core.words import here
 
 
 def progress(text: str, done: int, total: int) -> str:
@@ -30,7 +31,7 @@ def why(contenders: Sequence[Contender]) -> str:
 
 def wrong_lines(facts: Sequence[ListedFact]) -> str:
     """Return the lines that cannot be taught, each with what is wrong."""
-    rows = [(str(fact.line), fact.error) for fact in facts if fact.request is None]
+    rows = [(str(fact.line), here(fact.error)) for fact in facts if fact.request is None]
     return note(texts.WRONG_LINES, "stop") + table(texts.LINES_TABLE, texts.LINES_HEAD, rows)
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from sola_core.words import texts_of
+
 HEADING: Final = "Can you take it back?"
 HINT: Final = (
     "Teach the same facts to several methods, ask all of them the same question, and see which of them can take a fact "
@@ -66,11 +68,13 @@ LINES_TABLE: Final = "Lines to correct"
 LINES_HEAD: Final = ("Line", "What is wrong")
 CHOOSE_SOME: Final = "Choose two to four methods."
 
+METHOD: Final = "Method"
+FACT: Final = "Fact"
 WHY: Final = "Why can some take a fact back and others not?"
 RESULTS: Final = "What they remember"
 RESULTS_TABLE: Final = "What each method remembers"
 RESULTS_HEAD: Final = (
-    "Method",
+    METHOD,
     "Facts it answers rightly",
     "First facts now",
     "Unrelated questions answered as before",
@@ -87,7 +91,7 @@ PLACES_HINT: Final = (
     "and the circle is no longer the dotted one of the beginning. Flattened to two directions."
 )
 PLACES_TABLE: Final = "How far each fact's place moved while more were added"
-PLACES_HEAD: Final = ("Method", "Fact", "Moved by", "Radius at first", "Radius at the end")
+PLACES_HEAD: Final = (METHOD, FACT, "Moved by", "Radius at first", "Radius at the end")
 FACTS_TABLE: Final = "Each fact, asked after all were taught"
 AS_TABLE: Final = "The same as a table"
 YES, NO = "yes", "no"
@@ -114,7 +118,7 @@ UNDO: Final = "Take it back everywhere"
 UNDO_CHART: Final = "What taking the fact back did, method by method"
 UNDO_TABLE: Final = "What taking the fact back did"
 UNDO_HEAD: Final = (
-    "Method",
+    METHOD,
     "Taken back",
     "Time",
     "It now answers",
@@ -124,4 +128,12 @@ UNDO_HEAD: Final = (
 )
 UNDO_COLUMNS: Final = ("taken<br>back", "untouched<br>answer", "others<br>as before", "as if never<br>taught")
 UNDO_LEGEND: Final = "✓ yes, bit for bit · ≈ the same words, other numbers · ✕ no · – nothing to compare"
+UNDO_STAGES: Final = {
+    "before": "asked before",
+    "taking back": "taking the fact back",
+    "after": "asked again",
+    "anew": "a new model learns the other facts only, to compare",
+}
 UNDO_WHY: Final = "Why not"
+
+texts_of(__name__)

@@ -11,6 +11,7 @@ from sola_core.arena_records import TakenBack, TakingBack
 from sola_core.ui import compare_texts as texts
 from sola_core.ui.compare_words import Line, clock, joined, listed, name, part_of, seconds, time_left
 from sola_core.ui.present import one_line, quoted
+from sola_core.words import here, say
 
 LONG = 160  # characters of an answer in a table
 
@@ -22,22 +23,18 @@ def numbered(prompts: Sequence[str]) -> list[tuple[str, int]]:
 
 def taking_back(at: TakingBack) -> str:
     """Return what taking back is doing."""
-    doing = {
-        "before": "asked before",
-        "taking back": "taking the fact back",
-        "after": "asked again",
-        "anew": "a new model learns the other facts only, to compare",
-    }[at.stage]
+    doing = texts.UNDO_STAGES[at.stage]
     return f"{name(at.method)}: {doing}{time_left(at.left)}"
 
 
 def taken_back(number: int, prompt: str, found: Sequence[TakenBack]) -> str:
     """Return what became of a fact in one or two sentences."""
-    words = f"Fact {number}, {quoted(prompt)}: "
     gone = [name(one.method) for one in found if one.done]
     kept = [name(one.method) for one in found if not one.done]
-    parts = ([f"taken back by {joined(gone)}"] if gone else []) + ([f"not by {joined(kept)}"] if kept else [])
-    return words + ", ".join(parts) + "."
+    parts = ([say("taken back by {methods}", methods=joined(gone))] if gone else []) + (
+        [say("not by {methods}", methods=joined(kept))] if kept else []
+    )
+    return say("Fact {number}, {prompt}: {parts}.", number=number, prompt=quoted(prompt), parts=", ".join(parts))
 
 
 def undo_rows(found: Sequence[TakenBack]) -> list[Line]:
@@ -69,43 +66,47 @@ def undo_signs(one: TakenBack) -> tuple[str, str, str, str]:
 
 def undo_whys(found: Sequence[TakenBack]) -> list[tuple[str, Line]]:
     """Return why methods did not take the fact back."""
-    return [(name(one.method), (one.reason,)) for one in found if not one.done]
+    return [(name(one.method), (here(one.reason),)) for one in found if not one.done]
 
 
 def _start_over(one: TakenBack) -> str:
-    return f"starting over without it: about {clock(one.start_over)}" if one.others else "–"
+    return say("starting over without it: about {time}", time=clock(one.start_over)) if one.others else "–"
 
 
 def _now(one: TakenBack) -> str:
     said = one_line(one.said_after, LONG) or texts.NOTHING_SAID
-    return f"{said} (by fact {listed(one.answered_by)})" if one.done and one.answered_by else said
+    return said + say(" (by fact {numbers})", numbers=listed(one.answered_by)) if one.done and one.answered_by else said
 
 
 def _base(one: TakenBack) -> str:
     if not one.done:
-        return texts.NO if one.said_after != one.said_base else "the same words, though it was not taken back"
+        return texts.NO if one.said_after != one.said_base else say("the same words, though it was not taken back")
     if one.base_bits:
-        return "yes, bit for bit"
+        return say("yes, bit for bit")
     if one.base_again:
-        return "yes, in words; the numbers differ"
-    return f"no; it was: {one_line(one.said_base, LONG) or texts.NOTHING_SAID}"
+        return say("yes, in words; the numbers differ")
+    return say("no; it was: {answer}", answer=one_line(one.said_base, LONG) or texts.NOTHING_SAID)
 
 
 def _others(one: TakenBack) -> str:
     if not one.done:
-        return "nothing was touched"
+        return say("nothing was touched")
     if not one.others:
-        return "there are none"
+        return say("there are none")
     if one.others_bits == one.others:
-        return f"{part_of(one.others_bits, one.others)}, bit for bit"
-    return f"{part_of(one.others_same, one.others)} in words, {one.others_bits} bit for bit"
+        return say("{share}, bit for bit", share=part_of(one.others_bits, one.others))
+    return say(
+        "{share} in words, {number} bit for bit", share=part_of(one.others_same, one.others), number=one.others_bits
+    )
 
 
 def _anew(one: TakenBack) -> str:
     if one.anew is None:
-        return "not promised" if one.done else "–"
-    same = f"{part_of(one.anew.bits, one.anew.asked)} answers bit-equal"
-    return f"{same}, {'and so is' if one.anew.state else 'but not'} what is stored"
+        return say("not promised") if one.done else "–"
+    share = part_of(one.anew.bits, one.anew.asked)
+    if one.anew.state:
+        return say("{share} answers bit-equal, and so is what is stored", share=share)
+    return say("{share} answers bit-equal, but not what is stored", share=share)
 
 
 def _sign(total: int, same: int, bits: int) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from sola_core.arena_records import Contender, MethodOutcome, Reply, RunProgress
 from sola_core.ui import compare_texts as texts
 from sola_core.ui.present import one_line
+from sola_core.words import here, say, say_many, written
 
 Line = tuple[str, ...]
 
@@ -23,13 +24,14 @@ def choice(one: Contender) -> str:
     """Return a method in one line: what it is, and what it says of taking back."""
     known = texts.WHAT.get(one.name)
     what = known or (texts.SHARED if one.capabilities.shares_weights else texts.APART)
-    return f"{name(one.name)}: {what}. {texts.UNDOES[one.capabilities.delete]}"
+    return say("{name}: {what}. {undoes}", name=name(one.name), what=what, undoes=texts.UNDOES[one.capabilities.delete])
 
 
 def whys(contenders: Sequence[Contender]) -> list[tuple[str, Line]]:
     """Return why each method can take a fact back, or cannot."""
     return [
-        (f"{name(one.name)}. {texts.UNDOES[one.capabilities.delete]}", (one.capabilities.why,)) for one in contenders
+        (f"{name(one.name)}. {texts.UNDOES[one.capabilities.delete]}", (here(one.capabilities.why),))
+        for one in contenders
     ]
 
 
@@ -47,16 +49,26 @@ def running(at: RunProgress) -> str:
     if at.stage == "opening":
         doing = texts.OPENING
     elif at.stage == "teaching":
-        doing = f"{who}: learning fact {at.number}"
+        doing = say("{who}: learning fact {number}", who=who, number=at.number)
     else:
-        doing = f"{who}: asked fact {at.number} again" if at.number else f"{who}: asked something else"
+        doing = (
+            say("{who}: asked fact {number} again", who=who, number=at.number)
+            if at.number
+            else say("{who}: asked something else", who=who)
+        )
     return f"{doing}{time_left(at.left)}"
 
 
 def finished(outcomes: Sequence[MethodOutcome], took: float) -> str:
     """Return the end of a run in one sentence."""
     facts = len(outcomes[0].facts)
-    return f"{count(facts, 'fact')} taught to {len(outcomes)} methods in {clock(took)}."
+    return say_many(
+        "{count} fact taught to {methods} methods in {time}.",
+        "{count} facts taught to {methods} methods in {time}.",
+        facts,
+        methods=len(outcomes),
+        time=clock(took),
+    )
 
 
 def results(outcomes: Sequence[MethodOutcome]) -> list[Line]:
@@ -77,7 +89,7 @@ def results(outcomes: Sequence[MethodOutcome]) -> list[Line]:
 def curve_rows(outcomes: Sequence[MethodOutcome]) -> tuple[Line, list[Line]]:
     """Return the head and the rows of the table of retention points."""
     longest = max((one.points for one in outcomes), key=len)
-    head = ("Method", *(f"After {point.taught}" for point in longest))
+    head = (texts.METHOD, *(say("After {number}", number=point.taught) for point in longest))
     rows = []
     for one in outcomes:
         cells = [part_of(point.right, point.asked) for point in one.points]
@@ -87,7 +99,7 @@ def curve_rows(outcomes: Sequence[MethodOutcome]) -> tuple[Line, list[Line]]:
 
 def fact_rows(prompts: Sequence[str], outcomes: Sequence[MethodOutcome]) -> tuple[Line, list[Line]]:
     """Return the head and the rows of the table of facts: whether each method answers it rightly."""
-    head = ("Fact", *(name(one.method) for one in outcomes))
+    head = (texts.FACT, *(name(one.method) for one in outcomes))
     rows = [
         (f"{number}. {one_line(prompt)}", *(_fact(one, number) for one in outcomes))
         for number, prompt in enumerate(prompts, 1)
@@ -108,7 +120,7 @@ def place_rows(outcomes: Sequence[MethodOutcome]) -> list[Line]:
         (
             name(one.method),
             str(track.number),
-            f"{track.moved:.2f}",
+            written(track.moved, ".2f"),
             _radius(track.points[0].radius),
             _radius(track.points[-1].radius),
         )
@@ -118,13 +130,13 @@ def place_rows(outcomes: Sequence[MethodOutcome]) -> list[Line]:
 
 
 def _radius(radius: float | None) -> str:
-    return "–" if radius is None else f"{radius:.2f}"
+    return "–" if radius is None else written(radius, ".2f")
 
 
 def _fact(one: MethodOutcome, number: int) -> str:
     fact = one.facts[number - 1]
     if fact.outcome == "failed":
-        return f"{texts.NOT_TAUGHT}: {fact.reason}"
+        return f"{texts.NOT_TAUGHT}: {here(fact.reason)}"
     if fact.right is None:
         return texts.WAITING
     return (texts.YES if fact.exact else texts.IN_A_SENTENCE) if fact.right else texts.NO
@@ -132,10 +144,10 @@ def _fact(one: MethodOutcome, number: int) -> str:
 
 def _held(one: MethodOutcome) -> str:
     failed = sum(fact.outcome == "failed" for fact in one.facts)
-    words = part_of(one.right, one.asked) if one.asked else f"{one.taught} taught"
+    words = part_of(one.right, one.asked) if one.asked else say("{number} taught", number=one.taught)
     if one.exact < one.right:
-        words += f", {one.exact} word for word"
-    return f"{words}; {failed} {texts.NOT_TAUGHT}" if failed else words
+        words += say(", {number} word for word", number=one.exact)
+    return say("{words}; {number} could not be taught", words=words, number=failed) if failed else words
 
 
 def _done(one: MethodOutcome) -> int:
@@ -148,24 +160,36 @@ def _done(one: MethodOutcome) -> int:
 def who_answered(reply: Reply) -> str:
     """Return which fact answered, and how near the nearest was."""
     if reply.method == "":
-        return "As it was trained"
+        return say("As it was trained")
     near = ""
     if reply.nearest is not None:
         number, score = reply.nearest
-        need = f"{score:.2f}, needed: {reply.route.threshold:.2f}"
-        near = f" ({need})" if reply.numbers == (number,) else f" (nearest: fact {number} with {need})"
+        need = say("{score:.2f}, needed: {threshold:.2f}", score=score, threshold=reply.route.threshold)
+        near = (
+            f" ({need})"
+            if reply.numbers == (number,)
+            else say(" (nearest: fact {number} with {need})", number=number, need=need)
+        )
     if reply.route.deferred:
-        return f"No fact: the untouched model answered{near}"
+        return say("No fact: the untouched model answered") + near
     if reply.route.kind == "edit" and reply.numbers:
-        return f"Fact {reply.numbers[0]} answered{near}"
-    return f"All facts share what answered: {listed(reply.numbers)}" if reply.numbers else "Shared weights answered"
+        return say("Fact {number} answered", number=reply.numbers[0]) + near
+    return (
+        say("Shared by facts {numbers}", numbers=listed(reply.numbers))
+        if reply.numbers
+        else say("Shared weights answered")
+    )
 
 
 def how_it_ended(reply: Reply) -> str:
     """Return the mark under an answer that did not come to its end."""
     if reply.answer is None or reply.answer.stopped == "end":
         return ""
-    return f"Cut after {reply.answer.tokens} tokens." if reply.answer.stopped == "limit" else texts.ANSWER_STOPPED
+    return (
+        say("Cut after {tokens} tokens.", tokens=reply.answer.tokens)
+        if reply.answer.stopped == "limit"
+        else texts.ANSWER_STOPPED
+    )
 
 
 # ---- small words ----
@@ -173,39 +197,38 @@ def how_it_ended(reply: Reply) -> str:
 
 def part_of(part: int, whole: int) -> str:
     """Return how many of how many."""
-    return f"{part} of {whole}" if whole else texts.WAITING
-
-
-def count(number: int, what: str) -> str:
-    """Return how many of something there are."""
-    return f"1 {what}" if number == 1 else f"{number} {what}s"
+    return say("{part} of {whole}", part=part, whole=whole) if whole else texts.WAITING
 
 
 def listed(numbers: Sequence[int]) -> str:
     """Return numbers as words, a run of them by its ends."""
     if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
-        return f"{numbers[0]} to {numbers[-1]}"
+        return say("{first} to {last}", first=numbers[0], last=numbers[-1])
     return joined([str(number) for number in numbers])
 
 
 def joined(words: Sequence[str]) -> str:
     """Return words with commas and an "and"."""
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+    return say(" and ").join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
 def time_left(left: float | None) -> str:
     """Return how long it will take, to be put behind what is done; empty when not known."""
-    return "" if left is None or left < 1 else f", about {clock(left)} left"
+    return "" if left is None or left < 1 else say(", about {time} left", time=clock(left))
 
 
 def seconds(took: float) -> str:
     """Return a short time."""
-    return f"{took:.1f} s" if took >= 0.1 else "under 0.1 s"
+    return say("{time:.1f} s", time=took) if took >= 0.1 else say("under {time:.1f} s", time=0.1)
 
 
 def clock(took: float) -> str:
     """Return a time that may be long."""
     if took < 1:
-        return "a second"
+        return say("a second")
     whole = round(took)
-    return f"{whole} s" if whole < 90 else f"{whole // 60} min {whole % 60:02d} s"
+    return (
+        say("{time} s", time=whole)
+        if whole < 90
+        else say("{minutes} min {seconds} s", minutes=whole // 60, seconds=whole % 60)
+    )

@@ -18,6 +18,7 @@ from sola_core.ui.listing import Looking, Window, found_words, window
 from sola_core.ui.plot import shown
 from sola_core.ui.probe import ProbePanel, probe_panel
 from sola_core.ui.visible import HIDDEN, seen
+from sola_core.words import say, written
 
 MANY = 12  # with more edits than these there is a search
 Shown = tuple[object, ...]
@@ -73,8 +74,8 @@ class DetailsHandlers:
             numbers = workspace.numbers()
         facts = markup.known(row_words.facts_of(details, part.opened, numbers))
         losses = details.edit.training.losses
-        rows = [(str(step), f"{loss:.4f}") for step, loss in enumerate(losses, 1)]
-        table = markup.table(texts.ROW_LOSS, ("Step", "Loss"), rows)
+        rows = [(str(step), written(loss, ".4f")) for step, loss in enumerate(losses, 1)]
+        table = markup.table(texts.ROW_LOSS, (say("Step"), say("Loss")), rows)
         return gr.update(visible=True), facts, gr.update(value=shown(loss_figure(losses))), table
 
     def _closed(self) -> Shown:

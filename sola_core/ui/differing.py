@@ -13,6 +13,7 @@ from difflib import SequenceMatcher
 
 from sola_core.first_token import TOP, TokenChance
 from sola_core.ui import texts
+from sola_core.words import say
 
 MAX_WORDS = 1000  # of one answer; the comparison's time grows with their square
 NAMED = {" ": "␣", "\n": "⏎", "\r": "⏎", "\t": "⇥"}
@@ -76,10 +77,10 @@ def best_first(chances: Sequence[TokenChance], *, edited: bool) -> list[tuple[st
 def percent(probability: float) -> str:
     """Return a probability in words that never claim all or nothing of what is neither."""
     if probability < 0.0005:
-        return "0 %" if probability == 0 else "under 0.1 %"
+        return say("0 %") if probability == 0 else say("under 0.1 %")
     if 0.9995 < probability < 1:
-        return "over 99.9 %"
-    return f"{probability:.1%}".replace("%", " %")
+        return say("over 99.9 %")
+    return say("{percent:.1f} %", percent=100 * probability)
 
 
 def _words(text: str) -> list[str]:

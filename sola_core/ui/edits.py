@@ -21,6 +21,7 @@ from sola_core.ui.listing import ORDERS, Looking, window
 from sola_core.ui.present import EditRow
 from sola_core.ui.probe import at_rest
 from sola_core.ui.visible import HIDDEN
+from sola_core.words import say
 from sola_core.workspace import Workspace
 
 MAX_WORDS = 200  # characters of a search
@@ -102,16 +103,21 @@ def edits_panel(studio: Studio, followers: Followers) -> EditsPanel:
         with gr.Row(elem_classes="sola-controls"):
             switch = gr.Checkbox(
                 row.enabled,
-                label=f"Edit {row.number} is on",
+                label=say("Edit {number} is on", number=row.number),
                 interactive=True,  # inside a render function it would come up disabled
                 container=False,
                 min_width=120,
                 elem_id=f"switch-{row.number}",
             )
             if not ask_back:
-                open_or_close = small(f"{'Close' if is_open else 'Open'} edit {row.number}", f"open-{row.number}")
-                probe = small(f"Probe edit {row.number}", f"probe-{row.number}")
-                delete = small(f"Delete edit {row.number}", f"delete-{row.number}")
+                words = (
+                    say("Close edit {number}", number=row.number)
+                    if is_open
+                    else say("Open edit {number}", number=row.number)
+                )
+                open_or_close = small(words, f"open-{row.number}")
+                probe = small(say("Probe edit {number}", number=row.number), f"probe-{row.number}")
+                delete = small(say("Delete edit {number}", number=row.number), f"delete-{row.number}")
                 listen(row, "open", open_or_close.click, handlers.opener(row), [opened], [opened, *fresh])
                 listen(row, "probe", probe.click, handlers.prober(row), [opened, wanted], [wanted, opened, *fresh])
                 listen(row, "delete", delete.click, handlers.asker(row), None, [asking])
@@ -192,14 +198,18 @@ class EditsHandlers:
 
     def look(self, words: object, order: object) -> tuple[Looking, int]:
         """Return what to look for, and the first page."""
-        text = border.text_field(words, "search")
+        text = border.text_field(words, say("search"))
         if len(text) > MAX_WORDS:
             raise InvalidInput(
-                f"The search has {len(text):,} characters; at most {MAX_WORDS} are looked for. Shorten it."
+                say(
+                    "The search has {count:,} characters; at most {most} are looked for. Shorten it.",
+                    count=len(text),
+                    most=MAX_WORDS,
+                )
             )
-        name = border.name_field(order, "the order")
+        name = border.name_field(order, say("the order"))
         if name not in ORDERS:
-            raise InvalidInput(texts.WRONG_TYPE.format(name="the order"))
+            raise InvalidInput(texts.WRONG_TYPE.format(name=say("the order")))
         return Looking(words=text, order=name), 0
 
     def opener(self, row: EditRow) -> Callable[[object], tuple[object, ...]]:

@@ -12,6 +12,7 @@ from sola_core.steps import finish
 from sola_core.studio import Studio
 from sola_core.ui import border, wire
 from sola_core.ui.wire import AskJson, EditJson
+from sola_core.words import say
 
 
 def add_endpoints(studio: Studio) -> None:
@@ -43,10 +44,10 @@ class Endpoints:
         prompt before is kept, and comes back when this one is deleted.
         """
         wanted = EditRequest(
-            prompt=border.text_field(prompt, "prompt"),
-            target=border.text_field(target, "new answer"),
-            subject=border.text_field(subject, "subject") or None,
-            rephrases=border.lines_field(rephrases, "rephrasings"),
+            prompt=border.text_field(prompt, say("prompt")),
+            target=border.text_field(target, say("new answer")),
+            subject=border.text_field(subject, say("subject")) or None,
+            rephrases=border.lines_field(rephrases, say("rephrasings")),
         )
         with self._registry.claim(border.visitor(self._registry, request)) as workspace:
             return wire.edit_json(finish(workspace.teach(wanted)))
@@ -54,7 +55,7 @@ class Endpoints:
     def ask(self, request: gr.Request, question: str) -> AskJson:
         """Ask the untouched model and the edited one; return both answers and the route, which says who answered."""
         with self._registry.visit(border.visitor(self._registry, request)) as workspace:
-            return wire.ask_json(finish(workspace.ask(border.text_field(question, "question"))))
+            return wire.ask_json(finish(workspace.ask(border.text_field(question, say("question")))))
 
     def edits(self, request: gr.Request) -> list[EditJson]:
         """Return the edits of this session, in order of teaching."""

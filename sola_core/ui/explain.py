@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sola_core.records import Edit, Route
+from sola_core.words import say, say_many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,68 +108,87 @@ def agreement(rows: Sequence[RouterRow], changed: bool) -> str:
     """Return the comparison in a sentence; `changed`: the edits are no longer those that the question met."""
     decided = [row.number if row.answers else None for row in rows]
     if len(set(decided)) > 1:
-        words = "The routers disagree."
+        words = say("The routers disagree.")
     elif decided[0] is None:
-        words = "All routers leave it to the untouched model."
+        words = say("All routers leave it to the untouched model.")
     else:
-        words = f"All routers choose edit {decided[0]}."
+        words = say("All routers choose edit {number}.", number=decided[0])
     if changed:
-        words += " Edits were changed since it was answered: the routers that were not used are shown as of now."
+        words += say(" Edits were changed since it was answered: the routers that were not used are shown as of now.")
     return words
 
 
 def _score_name(route: Route) -> str:
-    return "cosine similarity" if route.score_kind == "cosine" else "probability"
+    return say("cosine similarity") if route.score_kind == "cosine" else say("probability")
 
 
 def _decision(route: Route, number: int) -> str:
     if not route.deferred:
-        return f"edit {number} answers" + (": the same wording" if route.reason == "equal" else "")
-    why = {"unrepresentable": ": cannot read the question", "no-edits": ": no edit is on"}.get(route.reason, "")
-    return "untouched model answers" + why
+        words = say("edit {number} answers", number=number)
+        return words + (say(": the same wording") if route.reason == "equal" else "")
+    why = {"unrepresentable": say(": cannot read the question"), "no-edits": say(": no edit is on")}
+    return say("untouched model answers") + why.get(route.reason, "")
 
 
 def _verdict(edit_id: str, score: float, enabled: bool, route: Route) -> str:
     if edit_id in route.edit_ids:
-        return "answers: the same question" if route.reason == "equal" else "answers"
+        return say("answers: the same question") if route.reason == "equal" else say("answers")
     if not enabled:
-        return "switched off, skipped"
-    return "close enough, but another comes first" if score >= route.threshold else "not close enough"
+        return say("switched off, skipped")
+    return say("close enough, but another comes first") if score >= route.threshold else say("not close enough")
 
 
 def _why_sentence(route: Route, rows: Sequence[ScoreRow], name: str, stored: int) -> str:
     chosen = next((row for row in rows if row.answers), None)
     best = next((row for row in rows if row.enabled), None)
     if route.reason == "equal" and chosen is not None:
-        words = (
-            f"Edit {chosen.number} answers, because your question is one of its own wordings. No score is needed then."
+        words = say(
+            "Edit {number} answers, because your question is one of its own wordings. No score is needed then.",
+            number=chosen.number,
         )
     elif route.reason == "equal":
-        words = "An edit answers, because your question is one of its own wordings."
+        words = say("An edit answers, because your question is one of its own wordings.")
     elif route.reason == "score" and chosen is not None:
-        words = f"Edit {chosen.number} answers: its {name} of {chosen.score:.2f} reaches the threshold of {route.threshold:.2f}."
+        words = say(
+            "Edit {number} answers: its {name} of {score:.2f} reaches the threshold of {threshold:.2f}.",
+            number=chosen.number,
+            name=name,
+            score=chosen.score,
+            threshold=route.threshold,
+        )
     elif route.reason == "unrepresentable":
-        words = (
-            "The encoder cannot read this question (signs it does not know, or too long), so only an edit with exactly "
-            "this wording could answer, and there is none. The untouched model answered."
+        words = say(
+            "The encoder cannot read this question (signs it does not know, or too long), so only an edit with "
+            "exactly this wording could answer, and there is none. The untouched model answered."
         )
     elif route.reason == "no-edits":
         words = (
-            "No edit is switched on, so the untouched model answered."
+            say("No edit is switched on, so the untouched model answered.")
             if stored
-            else "Nothing is taught yet, so the untouched model answered."
+            else say("Nothing is taught yet, so the untouched model answered.")
         )
     elif best is None:
-        words = "None of the edits that are switched on is close enough, so the untouched model answered."
+        words = say("None of the edits that are switched on is close enough, so the untouched model answered.")
     else:
-        words = (
-            f"No edit is close enough: the best is edit {best.number} with a {name} of {best.score:.2f}, "
-            f"under the threshold of {route.threshold:.2f}. The untouched model answered."
+        words = say(
+            "No edit is close enough: the best is edit {number} with a {name} of {score:.2f}, under the "
+            "threshold of {threshold:.2f}. The untouched model answered.",
+            number=best.number,
+            name=name,
+            score=best.score,
+            threshold=route.threshold,
         )
     skipped = next((row for row in rows if not row.enabled and row.score >= route.threshold), None)
     if skipped is not None:
-        words += f" Edit {skipped.number} would be close enough ({skipped.score:.2f}), but it is switched off."
+        words += say(
+            " Edit {number} would be close enough ({score:.2f}), but it is switched off.",
+            number=skipped.number,
+            score=skipped.score,
+        )
     if route.not_scored:
-        one = route.not_scored == 1
-        words += f" {route.not_scored} stored {'edit has' if one else 'edits have'} no score for this question."
+        words += say_many(
+            " {count} stored edit has no score for this question.",
+            " {count} stored edits have no score for this question.",
+            route.not_scored,
+        )
     return words

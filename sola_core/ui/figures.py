@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 from sola_core.ui.differing import percent
 from sola_core.ui.explain import RouterRow, ScoreRow, Why
 from sola_core.ui.present import one_line
+from sola_core.words import chosen, say, written
 
 if TYPE_CHECKING:
     from sola_core.ui.places import MapPicture
@@ -39,10 +40,10 @@ def loss_figure(losses: Sequence[float]) -> go.Figure:
         mode="lines+markers",
         line={"color": TEAL, "width": 2.5, "shape": "spline", "smoothing": 0.4},
         marker={"size": 5},
-        hovertemplate="step %{x}: %{y:.3f}<extra></extra>",
+        hovertemplate=f"{say('step')} %{{x}}: %{{y:.3f}}<extra></extra>",
     )
-    figure.update_xaxes(title="step", range=[0.5, max(12.5, len(losses) + 0.5)], showgrid=False, dtick=2)
-    figure.update_yaxes(title="loss", rangemode="tozero")
+    figure.update_xaxes(title=say("step"), range=[0.5, max(12.5, len(losses) + 0.5)], showgrid=False, dtick=2)
+    figure.update_yaxes(title=say("loss"), rangemode="tozero")
     return figure
 
 
@@ -63,17 +64,22 @@ def why_figure(why: Why) -> go.Figure:
             "pattern": {"shape": ["" if row.enabled else "/" for row in rows], "fgcolor": "white", "size": 6},
             "cornerradius": 4,
         },
-        hovertext=[f"edit {row.number}: {row.score:.3f}, {plain(row.verdict)}" for row in rows],
+        hovertext=[
+            say("edit {number}: {score:.3f}, {verdict}", number=row.number, score=row.score, verdict=plain(row.verdict))
+            for row in rows
+        ],
         hoverinfo="text",
     )
     for row, place in zip(rows, places, strict=True):
         sign = "◆ " if row.answers else ("✕ " if not row.enabled else "")
         words = f"{sign}<b>{row.number}</b>  {plain(row.prompt, 38)}"
         figure.add_annotation(x=lowest, y=place + 0.36, text=words, xanchor="left", showarrow=False, font={"size": 12})
-        figure.add_annotation(x=1.0, xref="paper", y=place, text=f"{row.score:.2f}", xanchor="right", showarrow=False)
+        figure.add_annotation(
+            x=1.0, xref="paper", y=place, text=written(row.score, ".2f"), xanchor="right", showarrow=False
+        )
     figure.add_vline(x=why.threshold, layer="below", line={"color": AMBER, "width": 2, "dash": "dash"})
     figure.add_annotation(
-        x=why.threshold, y=1.0, yref="paper", yshift=14, text=f"threshold {why.threshold:.2f}", showarrow=False,
+        x=why.threshold, y=1.0, yref="paper", yshift=14, text=say("threshold {threshold:.2f}", threshold=why.threshold), showarrow=False,
         font={"color": AMBER, "size": 12},
     )  # fmt: skip
     figure.update_xaxes(title=why.score_name, range=[lowest, highest * 1.18])
@@ -97,14 +103,14 @@ def routers_figure(rows: Sequence[RouterRow]) -> go.Figure:
         hoverinfo="text",
     )
     for row, place in zip(rows, places, strict=True):
-        words = f"{plain(row.router)}, used" if row.used else plain(row.router)
+        words = say("{router}, used", router=plain(row.router)) if row.used else plain(row.router)
         words = f"<b>{words}</b>  {'◆' if row.answers else '○'} {_outcome(row)}"
         figure.add_annotation(x=lowest, y=place + 0.4, text=words, xanchor="left", showarrow=False, font={"size": 12})
         figure.add_shape(
             type="line", x0=row.threshold, x1=row.threshold, y0=place - 0.24, y1=place + 0.24,
             line={"color": AMBER, "width": 3},
         )  # fmt: skip
-    figure.update_xaxes(title="best score; line: threshold", range=[lowest, highest * 1.05])
+    figure.update_xaxes(title=say("best score; line: threshold"), range=[lowest, highest * 1.05])
     figure.update_yaxes(visible=False, range=[-0.5, len(rows) - 0.35])
     return figure
 
@@ -145,7 +151,7 @@ def map_figure(picture: MapPicture, *, height: int = 460, legend: bool = True) -
         x=[x for x, _ in picture.background],
         y=[y for _, y in picture.background],
         mode="markers",
-        name="everyday sentence",
+        name=say("everyday sentence"),
         marker={"size": 4, "color": GREY, "opacity": 0.45},
         hoverinfo="skip",
     )
@@ -153,9 +159,9 @@ def map_figure(picture: MapPicture, *, height: int = 460, legend: bool = True) -
     _add_lines(figure, [(reach.start, reach.end) for reach in picture.reach if reach.end], AMBER, "solid", 1.2)
     size, letters = _sizes(len(picture.points)) if legend else (12, 8)  # a small map has small signs
     for name, kind, marker in (
-        ("edit, on", "on", {"symbol": "circle", "size": size, "color": DEEP, "line": {"color": "white", "width": 1.5}}),
-        ("edit, off", "off", {"symbol": "circle-open", "size": size, "color": GREY, "line": {"width": 2}}),
-        ("question", "question", {"symbol": "diamond-open", "size": 0.6 * size, "color": VIOLET, "line": {"width": 2.5}}),
+        (say("edit, on"), "on", {"symbol": "circle", "size": size, "color": DEEP, "line": {"color": "white", "width": 1.5}}),
+        (say("edit, off"), "off", {"symbol": "circle-open", "size": size, "color": GREY, "line": {"width": 2}}),
+        (say("question"), "question", {"symbol": "diamond-open", "size": 0.6 * size, "color": VIOLET, "line": {"width": 2.5}}),
     ):  # fmt: skip
         points = [point for point in picture.points if point.kind == kind]
         figure.add_scatter(
@@ -176,14 +182,17 @@ def map_figure(picture: MapPicture, *, height: int = 460, legend: bool = True) -
             x=[reach.start[0] for reach in picture.reach],
             y=[reach.start[1] for reach in picture.reach],
             mode="markers",
-            name="an edit would answer",
+            name=say("an edit would answer"),
             marker={
                 "symbol": "circle-open",
                 "size": [12 if reach.what == "sentence" else 1.45 * size for reach in picture.reach],
                 "color": AMBER,
                 "line": {"width": 2},
             },
-            hovertext=[f"edit {reach.number} would answer: {plain(reach.text, 90)}" for reach in picture.reach],
+            hovertext=[
+                say("edit {number} would answer: {text}", number=reach.number, text=plain(reach.text, 90))
+                for reach in picture.reach
+            ],
             hoverinfo=["text" if reach.what == "sentence" else "skip" for reach in picture.reach],
         )
     edge = _edge(picture)
@@ -225,11 +234,11 @@ def _edge(picture: MapPicture) -> float:
 
 
 def _outcome(row: RouterRow) -> str:
-    who = f"edit {row.number}" if row.answers else "untouched model"
+    who = say("edit {number}", number=row.number) if row.answers else say("untouched model")
     if row.score is None:
-        return f"{who} (no score)"
+        return say("{who} (no score)", who=who)
     sign = "≥" if row.score >= row.threshold else "&lt;"
-    return f"{who} ({row.score:.2f} {sign} {row.threshold:.2f})"
+    return f"{who} ({written(row.score, '.2f')} {sign} {written(row.threshold, '.2f')})"
 
 
 def _bar_colour(row: ScoreRow, threshold: float) -> str:
@@ -250,6 +259,8 @@ def _figure(*, height: int, left: int, right: int, top: int, bottom: int) -> go.
         dragmode=False,
         hoverlabel={"align": "left"},
     )
+    if chosen().decimal != ".":
+        figure.update_layout(separators=chosen().decimal + chosen().thousands)
     figure.update_xaxes(gridcolor=GRID, zeroline=False, linecolor=GRID, fixedrange=True)
     figure.update_yaxes(gridcolor=GRID, zeroline=False, linecolor=GRID, fixedrange=True)
     return figure

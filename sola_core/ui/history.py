@@ -21,6 +21,7 @@ from sola_core.ui import border, history_words, markup, present, texts
 from sola_core.ui.history_figure import history_figure
 from sola_core.ui.history_words import Clock
 from sola_core.ui.plot import shown
+from sola_core.words import say
 
 LISTED = 20  # edits of a moment, of each kind
 ZONE_JS = """(kept) => {
@@ -130,7 +131,7 @@ class HistoryHandlers:
 
     def ask(self, question: object, moment: object, token: object, request: gr.Request) -> Generator[Shown, None, None]:
         """Answer as it was at the moment at which the slider stands; every message names every component."""
-        text, clock = checked_prompt(border.text_field(question, "question")), _clock(token)
+        text, clock = checked_prompt(border.text_field(question, say("question"))), _clock(token)
         with self._registry.visit(border.visitor(self._registry, request, token)) as workspace:
             history, numbers = workspace.history(), workspace.numbers()
             number = border.moment_field(moment, history_words.first_shown(history), history.now)
@@ -200,6 +201,6 @@ def _state(state: PastState, edits: tuple[Edit, ...], clock: Clock) -> str:
 def _tables(history: History, edits: tuple[Edit, ...], clock: Clock) -> str:
     moments = history_words.moments_table(history, clock)
     rows = history_words.edits_table(history, edits, clock)
-    return markup.table(texts.HISTORY_EDITS, ("Edit", "Its question", "On", "Now"), rows) + markup.table(
-        texts.HISTORY_MOMENTS, ("Moment", "Time", "What was done"), moments
-    )
+    return markup.table(
+        texts.HISTORY_EDITS, (say("Edit"), say("Its question"), say("On"), say("Now")), rows
+    ) + markup.table(texts.HISTORY_MOMENTS, (say("Moment"), say("Time"), say("What was done")), moments)

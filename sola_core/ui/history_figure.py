@@ -10,15 +10,16 @@ import plotly.graph_objects as go
 from sola_core.ui import texts
 from sola_core.ui.figures import AMBER, GREY, TEAL, TEXT, _figure, plain
 from sola_core.ui.history_words import Bar, Piece, Timeline
+from sola_core.words import Sentence, here, say
 
 ROW = 44  # pixels of one edit's row
 Note = dict[str, object]  # an annotation or a shape, as plotly takes it
 HOLLOW = "rgba(0,0,0,0)"
 LOOKS = (  # name, erased, on, fill, border
-    ("on", False, True, TEAL, TEAL),
-    ("off", False, False, HOLLOW, TEAL),
-    ("erased since: was on", True, True, GREY, GREY),
-    ("erased since: was off", True, False, HOLLOW, GREY),
+    (Sentence("on"), False, True, TEAL, TEAL),
+    (Sentence("off"), False, False, HOLLOW, TEAL),
+    (Sentence("erased since: was on"), True, True, GREY, GREY),
+    (Sentence("erased since: was off"), True, False, HOLLOW, GREY),
 )
 
 
@@ -30,7 +31,7 @@ def history_figure(timeline: Timeline, shown: int) -> go.Figure:
     for name, erased, on, fill, border in LOOKS:
         pieces = [(places[bar.number], p) for bar in bars if bar.erased is erased for p in bar.pieces if p.on is on]
         if pieces:
-            _add_pieces(figure, name, pieces, fill, border)
+            _add_pieces(figure, here(name), pieces, fill, border)
     _add_ends(figure, [(bar.ended - 0.5, places[bar.number]) for bar in bars if bar.ended is not None])
     middle = (timeline.first + timeline.now) / 2
     notes = [_label(bar, places[bar.number], timeline.first, timeline.now) for bar in bars]
@@ -70,7 +71,7 @@ def _add_ends(figure: go.Figure, ends: list[tuple[float, int]]) -> None:
             x=[x for x, _ in ends],
             y=[y for _, y in ends],
             mode="markers",
-            name="deleted",
+            name=say("deleted"),
             marker={"symbol": "x", "size": 10, "color": AMBER},
             hoverinfo="skip",
         )

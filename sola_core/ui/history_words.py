@@ -14,6 +14,7 @@ from sola_core.history import Change, History, PastEdit, PastMoment, PastState, 
 from sola_core.records import Edit
 from sola_core.ui import texts
 from sola_core.ui.present import one_line
+from sola_core.words import say, say_many
 
 MOST_MOMENTS = 300  # that the slider and the tables reach back
 MOST_ROWS = 24  # of edits in the picture
@@ -49,7 +50,8 @@ class Clock:
         then, today = (datetime.fromtimestamp(at, self.zone) for at in (time, self.now))
         if then.date() == today.date():
             return then.strftime(clock)
-        day = f"{then.day} {then.strftime('%b')}" + ("" if then.year == today.year else f" {then.year}")
+        day = say("{day} {month}", day=then.day, month=texts.MONTHS[then.month - 1])
+        day += "" if then.year == today.year else f" {then.year}"
         return f"{day}, {then.strftime(clock)}"
 
 
@@ -113,7 +115,12 @@ def _bar(edit: PastEdit, prompts: Mapping[str, str], history: History, first: in
     for span in edit.spans:
         end = history.now + 1 if span.end is None else span.end
         if end > first:
-            hint = f"{name}, {'on' if span.on else 'off'} {_when(span, history, clock)}"
+            when = _when(span, history, clock)
+            hint = (
+                say("{name}, on {when}", name=name, when=when)
+                if span.on
+                else say("{name}, off {when}", name=name, when=when)
+            )
             pieces.append(Piece(start=max(span.start, first), end=end, on=span.on, hint=hint))
     label = name if edit.edit_id is None else prompts.get(edit.edit_id, name)
     return Bar(number=edit.number, label=label, erased=edit.edit_id is None, pieces=tuple(pieces), ended=edit.deleted)
@@ -122,8 +129,9 @@ def _bar(edit: PastEdit, prompts: Mapping[str, str], history: History, first: in
 def _when(span: Span, history: History, clock: Clock) -> str:
     start = history.moments[span.start].time or 0.0
     if span.end is None:
-        return f"since {clock.short(start)}"
-    return f"from {clock.short(start)} to {clock.short(history.moments[span.end].time or 0.0)}"
+        return say("since {start}", start=clock.short(start))
+    end = clock.short(history.moments[span.end].time or 0.0)
+    return say("from {start} to {end}", start=clock.short(start), end=end)
 
 
 def _ticks(history: History, first: int, clock: Clock) -> tuple[tuple[int, str], ...]:
@@ -140,10 +148,10 @@ def _ticks(history: History, first: int, clock: Clock) -> tuple[tuple[int, str],
 def _older(moments: int, edits: int) -> str:
     parts = []
     if moments:
-        parts.append(f"{_many(moments, 'older moment')}")
+        parts.append(say_many("{count:,} older moment", "{count:,} older moments", moments))
     if edits:
-        parts.append(f"{_many(edits, 'older edit')}")
-    return f"Not drawn: {' and '.join(parts)}." if parts else ""
+        parts.append(say_many("{count:,} older edit", "{count:,} older edits", edits))
+    return say("Not drawn: {parts}.", parts=say(" and ").join(parts)) if parts else ""
 
 
 # ---- sentences ----
@@ -152,24 +160,36 @@ def _older(moments: int, edits: int) -> str:
 def name_of(edit: PastEdit) -> str:
     """Return what an edit is called: of a deleted one nothing but the number is known."""
     if edit.edit_id is not None:
-        return f"edit {edit.number}"
-    return f"erased edit {edit.number}" if edit.erased else f"deleted edit {edit.number}"
+        return say("edit {number}", number=edit.number)
+    if edit.erased:
+        return say("erased edit {number}", number=edit.number)
+    return say("deleted edit {number}", number=edit.number)
 
 
 def happened(moment: PastMoment) -> str:
     """Return what was done at a moment, as the rest of a sentence that begins with "after"."""
     taught, off, gone = (_numbers(moment.changes, kind) for kind in ("taught", "off", "deleted"))
     if not moment.changes:
-        return "nothing had been taught"
+        return say("nothing had been taught")
     if taught and gone:
-        return f"{_edits(gone)} {_were(gone)} replaced by {_edits(taught)}"
+        new = _edits(taught)
+        return say_many(
+            "{old} was replaced by {new}", "{old} were replaced by {new}", len(gone), old=_edits(gone), new=new
+        )
     if taught:
-        words = f"{_edits(taught)} {_were(taught)} taught" if len(taught) == 1 else f"{_edits(taught)} came from a file"
-        return words + (f", {_edits(off)} switched off" if off else "")
+        single = len(taught) == 1
+        words = (
+            say("{edit} was taught", edit=_edits(taught))
+            if single
+            else say("{edits} came from a file", edits=_edits(taught))
+        )
+        return words + (say(", {edits} switched off", edits=_edits(off)) if off else "")
     change = moment.changes[0]
     if change.kind == "deleted":
-        return f"{_edits(gone)} {_were(gone)} deleted"
-    return f"edit {change.number} was switched {change.kind}"
+        return say_many("{edits} was deleted", "{edits} were deleted", len(gone), edits=_edits(gone))
+    if change.kind == "on":
+        return say("edit {number} was switched on", number=change.number)
+    return say("edit {number} was switched off", number=change.number)
 
 
 def moment_words(history: History, number: int, clock: Clock) -> str:
@@ -177,8 +197,8 @@ def moment_words(history: History, number: int, clock: Clock) -> str:
     moment = history.moments[number]
     if moment.time is None:
         return texts.HISTORY_EMPTY if history.now == 0 else texts.HISTORY_AT_START
-    words = f"after {happened(moment)}, {clock.short(moment.time)}"
-    return f"Now: {words}" if number == history.now else f"{words[0].upper()}{words[1:]}"
+    words = say("after {happened}, {time}", happened=happened(moment), time=clock.short(moment.time))
+    return say("Now: {words}", words=words) if number == history.now else f"{words[0].upper()}{words[1:]}"
 
 
 def lost_words(state: PastState, clock: Clock) -> str:
@@ -186,21 +206,26 @@ def lost_words(state: PastState, clock: Clock) -> str:
     if not state.lost:
         return ""
     gone = ", ".join(_gone(edit, clock) for edit in state.lost[-5:])
-    more = f" and {len(state.lost) - 5:,} more" if len(state.lost) > 5 else ""
-    them = "it" if len(state.lost) == 1 else "them"
-    return f"On then, and deleted since: {gone}{more}. Nothing brings {them} back, so an answer may differ from the one given then."
+    more = say(" and {count:,} more", count=len(state.lost) - 5) if len(state.lost) > 5 else ""
+    return say_many(
+        "On then, and deleted since: {gone}. Nothing brings it back, so an answer may differ from the one given then.",
+        "On then, and deleted since: {gone}. Nothing brings them back, so an answer may differ from the one given then.",
+        len(state.lost),
+        gone=gone + more,
+    )
 
 
 def _gone(edit: PastEdit, clock: Clock) -> str:
-    return f"{name_of(edit)} (deleted {clock.short(edit.deleted_at or 0.0)})"
+    return say("{name} (deleted {time})", name=name_of(edit), time=clock.short(edit.deleted_at or 0.0))
 
 
 def undo_words(change: Change | None) -> str:
     """Return what the button would do, or that there is nothing to do."""
     if change is None:
         return texts.UNDO_NONE
-    back = "on" if change.kind == "off" else "off"
-    return f"The last switch turned edit {change.number} {change.kind}; undoing turns it {back} again."
+    if change.kind == "off":
+        return say("The last switch turned edit {number} off; undoing turns it on again.", number=change.number)
+    return say("The last switch turned edit {number} on; undoing turns it off again.", number=change.number)
 
 
 # ---- tables ----
@@ -225,10 +250,11 @@ def edits_table(history: History, edits: Sequence[Edit], clock: Clock) -> list[L
         if edit.deleted is not None and edit.deleted <= first:
             continue
         spans = [_when(span, history, clock) for span in edit.spans if span.on]
-        end = "stored" if edit.deleted_at is None else f"deleted {clock.exact(edit.deleted_at)}"
+        deleted = edit.deleted_at
+        end = say("stored") if deleted is None else say("deleted {time}", time=clock.exact(deleted))
         text = one_line(prompts.get(edit.edit_id or "", ""), 80) or texts.ERASED_TEXT
         name = name_of(edit)
-        rows.append((name[0].upper() + name[1:], text, "; ".join(spans[-6:]) or "never", end))
+        rows.append((name[0].upper() + name[1:], text, "; ".join(spans[-6:]) or say("never"), end))
     return rows
 
 
@@ -238,19 +264,11 @@ def _numbers(changes: Sequence[Change], kind: str) -> list[int]:
 
 def _edits(numbers: Sequence[int]) -> str:
     if len(numbers) == 1:
-        return f"edit {numbers[0]}"
+        return say("edit {number}", number=numbers[0])
     in_row = numbers[-1] - numbers[0] == len(numbers) - 1
     if len(numbers) > 2 and in_row:
-        return f"edits {numbers[0]} to {numbers[-1]}"
+        return say("edits {first} to {last}", first=numbers[0], last=numbers[-1])
     shown = [str(number) for number in numbers[:6]]
     if len(numbers) > 6:
-        return f"edits {', '.join(shown)} and {len(numbers) - 6} more"
-    return f"edits {', '.join(shown[:-1])} and {shown[-1]}"
-
-
-def _were(numbers: Sequence[int]) -> str:
-    return "was" if len(numbers) == 1 else "were"
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+        return say("edits {some} and {count} more", some=", ".join(shown), count=len(numbers) - 6)
+    return say("edits {some} and {last}", some=", ".join(shown[:-1]), last=shown[-1])

@@ -15,9 +15,10 @@ from sola_core.fact_lists import ListedFact, read_facts_list
 from sola_core.studio import Studio
 from sola_core.teaching_lists import ListedOutcome
 from sola_core.transfer import PRESENT, Imported, Present
-from sola_core.ui import border, markup, present, texts
+from sola_core.ui import border, kept_words, markup, present, texts
 from sola_core.ui.files import to_take_along
 from sola_core.ui.visible import HIDDEN, seen
+from sola_core.words import here, say
 
 SHOWN_ROWS = 200  # of a list, in the table
 Shown = tuple[object, ...]  # status, table, waiting list, teach button, stop button
@@ -88,27 +89,27 @@ class KeepHandlers:
 
     def load(self, file: object, policy: object, token: object, request: gr.Request) -> Generator[Shown, None, None]:
         """Try every edit of a file and store those that hold."""
-        content, choice = border.upload_field(file, "the file", self._registry.limits.file_bytes), _policy(policy)
-        yield self._running(present.trying(0, 1), 0, 1)
+        content, choice = border.upload_field(file, say("the file"), self._registry.limits.file_bytes), _policy(policy)
+        yield self._running(kept_words.trying(0, 1), 0, 1)
         with self._registry.claim(border.visitor(self._registry, request, token)) as workspace:
             steps = workspace.take_in(content, choice)
             try:
                 while True:
                     at = next(steps)
-                    yield self._running(present.trying(at.done, at.total), at.done, at.total)
+                    yield self._running(kept_words.trying(at.done, at.total), at.done, at.total)
             except StopIteration as finished:
                 imported: Imported = finished.value
             finally:
                 steps.close()
-        rows = [(present.one_line(request.prompt), why) for request, why in imported.failures]
-        table = markup.table(texts.LIST_TABLE, ("Not stored", "Why"), rows)
-        yield self._rest(markup.note(present.loaded(imported), "good" if imported.edits else "stop"), table)
+        rows = [(present.one_line(request.prompt), here(why)) for request, why in imported.failures]
+        table = markup.table(texts.LIST_TABLE, (say("Not stored"), say("Why")), rows)
+        yield self._rest(markup.note(kept_words.loaded(imported), "good" if imported.edits else "stop"), table)
 
     def choose(self, file: object) -> Shown:
         """Read a list and show its rows; nothing is taught yet."""
-        facts = read_facts_list(border.upload_field(file, "the list", self._registry.limits.list_bytes))
+        facts = read_facts_list(border.upload_field(file, say("the list"), self._registry.limits.list_bytes))
         usable = sum(fact.request is not None for fact in facts)
-        words = markup.note(present.list_read(len(facts), usable))
+        words = markup.note(kept_words.list_read(len(facts), usable))
         return words, _rows(facts), facts, gr.update(visible=seen(usable)), gr.update(visible=HIDDEN)
 
     def teach(
@@ -118,21 +119,23 @@ class KeepHandlers:
         if not isinstance(waiting, tuple) or not waiting or not isinstance(waiting[0], ListedFact):
             raise InvalidInput(texts.NO_LIST)
         choice = _policy(policy)
-        yield self._running(present.teaching_list(0, len(waiting)), 0, len(waiting))
+        yield self._running(kept_words.teaching_list(0, len(waiting)), 0, len(waiting))
         with self._registry.claim(border.visitor(self._registry, request, token)) as workspace:
             steps = workspace.teach_list(waiting, choice)
             try:
                 while True:
                     at = next(steps)
-                    yield self._running(present.teaching_list(at.done, at.total), at.done, at.total)
+                    yield self._running(kept_words.teaching_list(at.done, at.total), at.done, at.total)
             except StopIteration as finished:
                 outcomes: tuple[ListedOutcome, ...] = finished.value
             finally:
                 steps.close()
-        rows = [(str(o.line), o.outcome, o.reason) for o in outcomes if o.outcome != "taught"][:SHOWN_ROWS]
-        table = markup.table(texts.LIST_TABLE, ("Line", "Outcome", "Why"), rows)
+        rows = [(str(o.line), texts.OUTCOMES[o.outcome], here(o.reason)) for o in outcomes if o.outcome != "taught"][
+            :SHOWN_ROWS
+        ]
+        table = markup.table(texts.LIST_TABLE, (say("Line"), say("Outcome"), say("Why")), rows)
         taught = any(o.outcome == "taught" for o in outcomes)
-        yield self._rest(markup.note(present.list_taught(outcomes), "good" if taught else "plain"), table)
+        yield self._rest(markup.note(kept_words.list_taught(outcomes), "good" if taught else "plain"), table)
 
     def unfinished(self) -> Shown:
         """Say that it was stopped or failed; an error has told its reason in a message of its own."""
@@ -151,14 +154,14 @@ def _policy(value: object) -> Present:
     for name in PRESENT:
         if value == name:
             return name
-    raise InvalidInput(texts.WRONG_TYPE.format(name="what to do with facts that are there"))
+    raise InvalidInput(texts.WRONG_TYPE.format(name=say("what to do with facts that are there")))
 
 
 def _rows(facts: tuple[ListedFact, ...]) -> str:
     rows = [
         (str(fact.line), present.one_line(fact.request.prompt), present.one_line(fact.request.target), "")
         if fact.request
-        else (str(fact.line), "", "", fact.error)
+        else (str(fact.line), "", "", here(fact.error))
         for fact in facts[:SHOWN_ROWS]
     ]
-    return markup.table(texts.LIST_TABLE, ("Line", "Question", "New answer", "What is wrong"), rows)
+    return markup.table(texts.LIST_TABLE, (say("Line"), say("Question"), say("New answer"), say("What is wrong")), rows)

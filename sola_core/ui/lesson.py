@@ -19,6 +19,7 @@ from sola_core.ui import lesson_texts as texts
 from sola_core.ui.lesson_handlers import LessonHandlers, boxes_of
 from sola_core.ui.lesson_view import PARTS
 from sola_core.ui.visible import HIDDEN
+from sola_core.words import say
 
 KEPT_KEY = "sola-lesson"  # where the browser keeps how far the lesson has come; it holds no secret
 # The control that is needed next takes the focus once it is there, if nothing outside of the lesson has it.
@@ -87,7 +88,7 @@ def lesson_panel(studio: Studio) -> LessonPanel:
         parts["why"] = gr.HTML(lesson_markup.why("ask"), elem_classes="sola-lesson-fold")
     with gr.Accordion(texts.NOTES, open=False, elem_id="lesson-notes"):
         parts["notes"] = gr.HTML(lesson_markup.notes("ask"), elem_classes="sola-lesson-fold")
-    focus = gr.Textbox("", label="Next control", visible=HIDDEN, elem_id="lesson-focus")
+    focus = gr.Textbox("", label=say("Next control"), visible=HIDDEN, elem_id="lesson-focus")
     parts |= {
         "kept": kept,
         "wording": wording,

@@ -25,6 +25,7 @@ from sola_core.text import checked_prompt
 from sola_core.ui import border, lesson_words, markup, present
 from sola_core.ui import lesson_texts as texts
 from sola_core.ui.lesson_view import Shown, answers, only, running, view
+from sola_core.words import say
 from sola_core.workspace import Workspace
 
 Run = Generator[Shown, None, Happened]
@@ -48,7 +49,7 @@ class LessonHandlers:
 
     def choose(self, index: object) -> tuple[str, str, str, str, str]:
         """Fill the boxes with a demo fact."""
-        return boxes_of(self._studio.facts[border.whole_field(index, "the example", len(self._studio.facts))])
+        return boxes_of(self._studio.facts[border.whole_field(index, say("the example"), len(self._studio.facts))])
 
     def resume(self, value: object, token: object, request: gr.Request) -> Shown:
         """Show the lesson where it was left."""
@@ -222,13 +223,13 @@ class LessonHandlers:
         return view(lesson, made, numbers, note=note, happened=happened, focus=focus)
 
     def _fact(self, prompt: object, target: object, rephrase: object, neighbour: object, subject: object) -> Fact:
-        question, about = border.text_field(prompt, "question"), border.text_field(subject, "subject").strip()
+        question, about = border.text_field(prompt, say("question")), border.text_field(subject, say("subject")).strip()
         return checked_fact(
             Fact(
                 prompt=question,
-                target=border.text_field(target, "new answer"),
-                rephrase=border.text_field(rephrase, "question in other words"),
-                neighbour=border.text_field(neighbour, "question near by"),
+                target=border.text_field(target, say("new answer")),
+                rephrase=border.text_field(rephrase, say("question in other words")),
+                neighbour=border.text_field(neighbour, say("question near by")),
                 # one that was left over from another fact would only mislead the router
                 subject=about if about.casefold() in question.casefold() else "",
             )

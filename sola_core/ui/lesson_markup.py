@@ -11,6 +11,7 @@ from sola_core.lesson import STEPS, Lesson, Step
 from sola_core.lesson_checks import standing
 from sola_core.ui import lesson_texts as texts
 from sola_core.ui.markup import badge, escaped
+from sola_core.words import say
 
 SIGNS = {"done": "✓", "missed": "■", "now": "▸", "to-come": ""}
 
@@ -32,10 +33,14 @@ def _item(lesson: Lesson | None, number: int, step: Step) -> str:
     )
 
 
-def body(number: int, step: Step, quote: str = "", label: str = texts.QUESTION) -> str:
+def body(number: int, step: Step, quote: str = "", label: str | None = None) -> str:
     """Return the heading of a step, what will happen, and what is asked or taught, if that is to stand there."""
     words = texts.STEPS[step]
-    quoted = f'<p class="sola-asked"><span>{escaped(label)}</span> <bdi>{escaped(quote)}</bdi></p>' if quote else ""
+    quoted = (
+        f'<p class="sola-asked"><span>{escaped(label or texts.QUESTION)}</span> <bdi>{escaped(quote)}</bdi></p>'
+        if quote
+        else ""
+    )
     return (
         f'<h3 class="sola-lesson-title">{number:d}. {escaped(words.title)}</h3>'
         f'<p class="sola-lesson-what">{escaped(words.what)}</p>{quoted}'
@@ -84,6 +89,6 @@ def notes(step: Step) -> str:
     words = texts.STEPS[step]
     asked = "".join(f"<li>{escaped(one)}</li>" for one in words.ask)
     return (
-        f"<p><b>Say:</b> {escaped(words.say)}</p><p><b>Ask the class:</b></p><ul>{asked}</ul>"
-        f"<p><b>Time:</b> about {words.minutes:d} minutes.</p>"
+        f"<p><b>{escaped(say('Say:'))}</b> {escaped(words.say)}</p><p><b>{escaped(say('Ask the class:'))}</b></p><ul>{asked}</ul>"
+        f"<p><b>{escaped(say('Time:'))}</b> {escaped(say('about {minutes:d} minutes.', minutes=words.minutes))}</p>"
     )

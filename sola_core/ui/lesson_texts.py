@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sola_core.lesson import Step
+from sola_core.words import texts_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,3 +200,5 @@ STEPS: Final[Mapping[Step, StepTexts]] = {
         minutes=4,
     ),
 }
+
+texts_of(__name__)

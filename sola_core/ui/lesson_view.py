@@ -15,13 +15,14 @@ from sola_core.lesson_checks import judged, may_go_on, may_run
 from sola_core.ui import lesson_markup, lesson_words, markup
 from sola_core.ui import lesson_texts as texts
 from sola_core.ui.visible import HIDDEN, seen
+from sola_core.words import say
 
 Shown = tuple[object, ...]  # one value for each of PARTS
 PARTS: Final = (
     *("kept", "line", "setup", "body", "wording", "go", "stop", "answers", "base", "edited", "outcome", "prints"),
     *("back", "next", "anyway", "again", "why", "notes", "focus"),
 )
-WORDING_LABELS = {"rephrase": texts.REPHRASE_NOW, "neighbour": texts.NEIGHBOUR_NOW}
+WORDINGS = ("rephrase", "neighbour")  # steps at which another wording can be tried
 
 
 def only(**parts: object) -> Shown:
@@ -68,7 +69,7 @@ def view(
     """Return all parts. `happened` is what was just seen, if it is to be told instead of what is kept of the step."""
     happened = happened or (lesson.of(lesson.step) if lesson else None)
     step = lesson.step if lesson else "ask"
-    rewords = lesson is not None and step in WORDING_LABELS and may_run(lesson)
+    rewords = lesson is not None and step in WORDINGS and may_run(lesson)
     shown: dict[str, object] = {
         "kept": kept,
         "line": lesson_markup.line(lesson),
@@ -76,7 +77,7 @@ def view(
         "body": _body(lesson),
         "wording": gr.update(
             visible=seen(rewords),
-            label=WORDING_LABELS.get(step, texts.REPHRASE_NOW),
+            label=texts.NEIGHBOUR_NOW if step == "neighbour" else texts.REPHRASE_NOW,
             value=lesson_words.question(lesson) if lesson else "",
         ),
         "go": gr.update(
@@ -118,7 +119,11 @@ def _happened(lesson: Lesson, happened: Happened, numbers: Mapping[str, int], no
     parts: dict[str, Any] = {"outcome": told}
     if isinstance(happened, Observed):
         by = happened.answered_by
-        who = f"Edit {numbers.get(by, 0)} answered" if by else "No edit: the untouched model answered"
+        who = (
+            say("Edit {number} answered", number=numbers.get(by, 0))
+            if by
+            else say("No edit: the untouched model answered")
+        )
         parts |= answers(happened.base_text, happened.text, who, "edit" if by else "base")
     elif not isinstance(happened, Taught):
         parts["prints"] = lesson_markup.prints(lesson_words.prints(lesson))
@@ -131,5 +136,5 @@ def _body(lesson: Lesson | None) -> str:
         return lesson_markup.body(1, "ask")
     if lesson.step == "teach":
         return lesson_markup.body(2, "teach", lesson_words.fact_line(lesson.fact), texts.FACT)
-    rewords = lesson.step in WORDING_LABELS and may_run(lesson)
+    rewords = lesson.step in WORDINGS and may_run(lesson)
     return lesson_markup.body(lesson.at + 1, lesson.step, "" if rewords else lesson_words.question(lesson))

@@ -12,6 +12,7 @@ from sola_core.lesson_checks import REPEATED, Finding, finding, may_go_on, may_r
 from sola_core.text import normalised_answer
 from sola_core.ui import lesson_texts as texts
 from sola_core.ui.present import quoted, seconds
+from sola_core.words import say, say_many
 
 LONG = 300  # characters of a text in a sentence here
 PRINT_CHARS = 10
@@ -28,81 +29,107 @@ def outcome(lesson: Lesson, step: Step, happened: Happened, found: Finding, numb
 
 def _taught(made: Taught, found: Finding, numbers: Mapping[str, int]) -> str:
     if found != "reached":
-        return "What is stored is not what the lesson wanted to teach. Start again."
-    steps = "1 step" if made.steps == 1 else f"{made.steps} steps"
-    words = (
-        f"Learnt in {seconds(made.seconds)}, {steps}, and stored as edit {numbers.get(made.edit_id, 0)}. "
-        f"It was tried before it was stored, and gave {quoted(made.target, LONG)}."
+        return say("What is stored is not what the lesson wanted to teach. Start again.")
+    words = say_many(
+        "Learnt in {time}, {count} step, and stored as edit {number}. It was tried before it was stored, and gave {target}.",
+        "Learnt in {time}, {count} steps, and stored as edit {number}. It was tried before it was stored, and gave {target}.",
+        made.steps,
+        time=seconds(made.seconds),
+        number=numbers.get(made.edit_id, 0),
+        target=quoted(made.target, LONG),
     )
-    return words + (" The model had given this answer before, too." if made.known else "")
+    return words + (say(" The model had given this answer before, too.") if made.known else "")
 
 
 def _asked(lesson: Lesson, step: Step, seen: Observed, found: Finding, numbers: Mapping[str, int]) -> str:
     if found == "reached":
         return _reached(lesson, step, seen) + ("" if seen.ended else texts.CUT)
-    own, other = f"edit {numbers.get(lesson.edit_id, 0)}", f"edit {numbers.get(seen.answered_by, 0)}"
+    own, other = numbers.get(lesson.edit_id, 0), numbers.get(seen.answered_by, 0)
     return {
         "answered": answered_already(numbers.get(seen.answered_by, 0)),
-        "same-words": "These are the very words that were taught, so they show nothing new. Ask for the same in other words.",
+        "same-words": say(
+            "These are the very words that were taught, so they show nothing new. Ask for the same in other words."
+        ),
         "unreadable": (
-            "The router cannot read this question: it has signs that it does not know, or is too long. So the untouched "
-            "model answered. Try a wording in plain English."
+            say(
+                "The router cannot read this question: it has signs that it does not know, or is too long. So the "
+                "untouched model answered. Try a wording in plain English."
+            )
         ),
         "switched-off": (
-            f"The untouched model answered, because {own} is switched off. Switch it on in the tab Studio, then ask again."
+            say(
+                "The untouched model answered, because edit {own} is switched off. Switch it on in the tab Studio, then "
+                "ask again.",
+                own=own,
+            )
         ),
         "below": (
-            f"The router did not find the edit, so the untouched model answered. {_score(seen)} "
-            "That happens when a wording is far from the one that was taught: the router would rather miss a question than "
-            "answer a wrong one. Try words that are closer."
+            say(
+                "The router did not find the edit, so the untouched model answered. {score} That happens when a "
+                "wording is far from the one that was taught: the router would rather miss a question than answer a "
+                "wrong one. Try words that are closer.",
+                score=_score(seen),
+            )
         ),
-        "other-edit": f"Not the edit of this lesson, but {other} answered: it is stored here, too, and came first.",
+        "other-edit": say(
+            "Not the edit of this lesson, but edit {other} answered: it is stored here, too, and came first.",
+            other=other,
+        ),
         "other-text": (
-            f"The edit was found and answered, but not with {quoted(lesson.fact.target, LONG)}"
-            + (" to the letter." if seen.ended else ": the answer was cut before its end.")
-            + " An edit is trained on one wording; another can lead it astray. Try another one."
+            say("The edit was found and answered, but not with {target}", target=quoted(lesson.fact.target, LONG))
+            + (say(" to the letter.") if seen.ended else say(": the answer was cut before its end."))
+            + say(" An edit is trained on one wording; another can lead it astray. Try another one.")
         ),
         "fired": _fired(step, seen),
         "differs": (
-            "No edit took part, and yet the two answers differ. That must not happen: please report it."
+            say("No edit took part, and yet the two answers differ. That must not happen: please report it.")
             if step != "off"
-            else "No edit took part, and yet this is not the answer of step 1. That must not happen: please report it."
+            else say(
+                "No edit took part, and yet this is not the answer of step 1. That must not happen: please report it."
+            )
         ),
     }.get(found, "")
 
 
 def answered_already(number: int) -> str:
     """Return what is said when an edit answers the lesson's question before it has begun."""
-    return (
-        f"Edit {number} already answers this question, so nobody could see a before and an after. Choose another fact, or "
-        "delete that edit in the tab Studio. The lesson leaves it as it is."
+    return say(
+        "Edit {number} already answers this question, so nobody could see a before and an after. Choose "
+        "another fact, or delete that edit in the tab Studio. The lesson leaves it as it is.",
+        number=number,
     )
 
 
 def _reached(lesson: Lesson, step: Step, seen: Observed) -> str:
     if step == "ask":
-        words = "No edit took part: this is the model as it was trained."
+        words = say("No edit took part: this is the model as it was trained.")
         if normalised_answer(seen.text) == normalised_answer(lesson.fact.target):
-            words += " It gives the new answer already! Choose another fact if you want to see a change."
+            words += say(" It gives the new answer already! Choose another fact if you want to see a change.")
         return words
     if step == "again":
         first = lesson.of("ask")
         same = isinstance(first, Observed) and first.base_text == seen.base_text
-        words = f"The edit answered, with {quoted(lesson.fact.target, LONG)}."
-        return words + (" The untouched model still says what it said in step 1." if same else "")
+        words = say("The edit answered, with {target}.", target=quoted(lesson.fact.target, LONG))
+        return words + (say(" The untouched model still says what it said in step 1.") if same else "")
     if step == "rephrase":
-        return f"The router found the edit in other words, and the answer is {quoted(lesson.fact.target, LONG)}. {_score(seen)}"
+        return say(
+            "The router found the edit in other words, and the answer is {target}. {score}",
+            target=quoted(lesson.fact.target, LONG),
+            score=_score(seen),
+        )
     if step == "neighbour":
-        return f"No edit took part, and both answers are the same, letter by letter. {_score(seen)}"
-    return "This is the answer of step 1 again, letter by letter."
+        return say("No edit took part, and both answers are the same, letter by letter. {score}", score=_score(seen))
+    return say("This is the answer of step 1 again, letter by letter.")
 
 
 def _fired(step: Step, seen: Observed) -> str:
     if step == "off":
-        return "The edit answered although it is switched off. That must not happen: please report it."
-    return (
-        f"The edit answered a question that it should have left alone. {_score(seen)} The router took the two questions for "
-        "the same: that is its harmful mistake, and it happens when they are very much alike. Try another question."
+        return say("The edit answered although it is switched off. That must not happen: please report it.")
+    return say(
+        "The edit answered a question that it should have left alone. {score} The router took the two "
+        "questions for the same: that is its harmful mistake, and it happens when they are very much alike. "
+        "Try another question.",
+        score=_score(seen),
     )
 
 
@@ -110,22 +137,35 @@ def _score(seen: Observed) -> str:
     if seen.score is None:
         return ""
     digits = 2 if f"{seen.score:.2f}" != f"{seen.threshold:.2f}" else 4
-    return f"Its score is {seen.score:.{digits}f}; an edit answers from {seen.threshold:.{digits}f} on."
+    return say(
+        "Its score is {score:.{digits}f}; an edit answers from {threshold:.{digits}f} on.",
+        score=seen.score,
+        digits=digits,
+        threshold=seen.threshold,
+    )
 
 
 def _proved(found: Finding) -> str:
     return {
-        "reached": "Proved: the edit is gone, and every number compared is what it was before the lesson, to the last bit.",
-        "stored": "The edit is still stored, so there is nothing to compare yet.",
+        "reached": say(
+            "Proved: the edit is gone, and every number compared is what it was before the lesson, to the last bit."
+        ),
+        "stored": say("The edit is still stored, so there is nothing to compare yet."),
         "other-edit": (
-            "The edit is gone, but another one that was taught meanwhile answers this question. Delete that one in the tab "
-            "Studio, then compare again."
+            say(
+                "The edit is gone, but another one that was taught meanwhile answers this question. Delete that one "
+                "in the tab Studio, then compare again."
+            )
         ),
         "state": (
-            "The edit is gone and the model’s numbers are what they were. The list of edits is not: others were taught, "
-            "switched or deleted during the lesson. Take that back in the tab Studio, then compare again."
+            say(
+                "The edit is gone and the model’s numbers are what they were. The list of edits is not: others were "
+                "taught, switched or deleted during the lesson. Take that back in the tab Studio, then compare again."
+            )
         ),
-        "numbers": "Not proved: the model’s numbers are not those of step 1. That must not happen: please report it.",
+        "numbers": say(
+            "Not proved: the model’s numbers are not those of step 1. That must not happen: please report it."
+        ),
     }.get(found, "")
 
 
@@ -135,9 +175,14 @@ def closing(lesson: Lesson) -> str:
         return ""
     many, steps = reached(lesson), len(STEPS)
     if many == steps:
-        return f"That was the lesson. All {steps} steps were reached."
+        return say("That was the lesson. All {steps} steps were reached.", steps=steps)
     missed = [texts.STEPS[step].name for step in STEPS if finding(lesson, step) != "reached"]
-    return f"That was the lesson. {many} of {steps} steps were reached; not reached: {', '.join(missed)}."
+    return say(
+        "That was the lesson. {many} of {steps} steps were reached; not reached: {missed}.",
+        many=many,
+        steps=steps,
+        missed=", ".join(missed),
+    )
 
 
 def question(lesson: Lesson) -> str:

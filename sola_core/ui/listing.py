@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sola_core.ui.present import EditRow
+from sola_core.words import say
 
 ROWS_SHOWN = 12  # of one screenful; the others are a page away
 ORDERS: dict[str, Callable[[Sequence[EditRow]], list[EditRow]]] = {  # of rows that come newest first
@@ -70,5 +71,5 @@ def found_words(seen: Window) -> str:
     if seen.found == seen.stored:
         return ""
     if not seen.found:
-        return "No edit matches. Clear the search to see all of them."
-    return f"{seen.found:,} of {seen.stored:,} edits match."
+        return say("No edit matches. Clear the search to see all of them.")
+    return say("{found:,} of {stored:,} edits match.", found=seen.found, stored=seen.stored)

@@ -19,11 +19,27 @@ import uvicorn
 from sola_core.errors import InvalidInput
 from sola_core.resources import asset
 from sola_core.ui import texts
+from sola_core.words import Sentence, chosen, here
 
 FIRST_PORT, PORTS = 7860, 100  # as gradio looks for one
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 WATCHED = 10.0  # seconds since a page last asked, within which somebody is looking at it
 PARTING = 5.0  # seconds at most that an open page is given to learn of a failure
+BUSY = (  # the sentences of the busy page, letter by letter
+    Sentence("SoLA Studio is starting"),
+    Sentence("SoLA Studio could not start"),
+    Sentence("The server is getting ready."),
+    Sentence("How far the server is"),
+    Sentence(
+        "The first start fetches a small language model, about 100 MB; later starts take some seconds. "
+        "This page turns into the studio by itself."
+    ),
+    Sentence("When the server has been started again, this page turns into the studio by itself."),
+    Sentence(
+        "The server does not answer any more. Whoever started it can see the reason in its terminal window or log."
+    ),
+    Sentence("Almost ready."),
+)
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -65,7 +81,7 @@ class Lobby:
         self._socket = _bound(self.host, port)
         self.port = int(self._socket.getsockname()[1])
         self._health = Health(status="loading", message=texts.STARTING)
-        self._page = asset("lobby.html").read_bytes()
+        self._page = busy_page().encode()
         self._asked, self._told = 0.0, threading.Event()
         config = uvicorn.Config(
             self._answer,
@@ -121,6 +137,14 @@ class Lobby:
             self._asked = time.monotonic()
             if health.status == "failed":
                 self._told.set()
+
+
+def busy_page() -> str:
+    """Return the page in the language of this server: the file's own sentences, each said in it."""
+    page = asset("lobby.html").read_text(encoding="utf-8").replace('lang="en"', f'lang="{chosen().name}"')
+    for sentence in BUSY:
+        page = page.replace(sentence, here(sentence))
+    return page
 
 
 def address(host: str | None) -> str:

@@ -19,6 +19,7 @@ from sola_core.ui.listing import ORDERS, ROWS_SHOWN, Looking, matches
 from sola_core.ui.places import drawn_texts, keys_of, picture
 from sola_core.ui.plot import shown
 from sola_core.ui.visible import HIDDEN, seen
+from sola_core.words import say
 from sola_core.workspace import AskedQuestion, Workspace
 
 CHECK_SECONDS = 3.0  # between two looks whether UMAP is ready
@@ -204,7 +205,7 @@ class MapHandlers:
             words += markup.note(map_words.reach_words(drawn, on, len(set(self._judged(workspace)))))
         elif reach.wanted:
             words += markup.note(map_words.reach_stale(), "stop")
-        head = ("Sign", "What", "Text", "Answered by")
+        head = (say("Sign"), say("What"), say("Text"), say("Answered by"))
         return (
             shown(map_figure(drawn)), words, markup.table(texts.MAP_CHART, head, map_words.map_rows(drawn)),
             drawn.method, reach.wanted, gr.update(visible=seen(stale)), "", gr.update(visible=HIDDEN), 0,

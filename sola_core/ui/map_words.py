@@ -13,60 +13,80 @@ from sola_core.records import Edit, Route
 from sola_core.spaces import Closeness, Space, SpaceStep
 from sola_core.ui.places import MapPicture
 from sola_core.ui.present import one_line, quoted
+from sola_core.words import Sentence, here, say, say_many, written
 from sola_core.workspace import AskedQuestion
 
-KINDS = {"on": "edit, on", "off": "edit, off", "question": "question"}
-REACHED = {"sentence": "everyday sentence", "question": "question", "key": "another edit’s question"}
+KINDS = {"on": Sentence("edit, on"), "off": Sentence("edit, off"), "question": Sentence("question")}
+REACHED = {
+    "sentence": Sentence("everyday sentence"),
+    "question": Sentence("question"),
+    "key": Sentence("another edit’s question"),
+}
 NAMED = 6  # edits that one sentence names
 Rows = list[tuple[str, ...]]
 
 
 def drawn_with(picture: MapPicture, own: bool) -> str:
     """Return the line under the map: how it was drawn and what is not on it."""
-    method = "UMAP" if picture.method == "umap" else "PCA, until UMAP is warm"
-    words = f"Drawn with {method}{', laid out anew around your edits' if own else ''}. "
-    words += "The small dots are everyday sentences, for orientation."
+    method = "UMAP" if picture.method == "umap" else say("PCA, until UMAP is warm")
+    words = (
+        say("Drawn with {method}, laid out anew around your edits. ", method=method)
+        if own
+        else say("Drawn with {method}. ", method=method)
+    )
+    words += say("The small dots are everyday sentences, for orientation.")
     if picture.left_out:
-        words += f" {picture.left_out} older edits are not drawn."
+        words += say(" {count} older edits are not drawn.", count=picture.left_out)
     return words
 
 
 def laid_out(method: str) -> str:
     """Return what is said after a re-layout."""
-    words = "Laid out anew around your edits, then turned and scaled to lie as near the old picture as it can."
+    words = say("Laid out anew around your edits, then turned and scaled to lie as near the old picture as it can.")
     return (
-        words if method == "umap" else f"{words} UMAP is still warming up: this is PCA, and the map will change once."
+        words
+        if method == "umap"
+        else say("{words} UMAP is still warming up: this is PCA, and the map will change once.", words=words)
     )
 
 
 def judging(step: Judged) -> str:
     """Return the words beside the bar while the router is asked about the texts on the map."""
-    return f"The router has judged {step.done} of {step.total} texts on the map"
+    return say("The router has judged {done} of {total} texts on the map", done=step.done, total=step.total)
 
 
 def reach_words(picture: MapPicture, numbers: Sequence[int], expected: int) -> str:
     """Return what was counted: how many texts on the map each edit that is on, by number, would answer."""
-    texts = f"all {picture.judged}" if picture.judged >= expected else f"{picture.judged} of the {expected}"
-    words = f"The router was asked about {texts} texts on this map. Apart from their own wordings, "
+    words = (
+        say("The router was asked about all {judged} texts on this map. ", judged=picture.judged)
+        if picture.judged >= expected
+        else say(
+            "The router was asked about {judged} of the {expected} texts on this map. ",
+            judged=picture.judged,
+            expected=expected,
+        )
+    ) + say("Apart from their own wordings, ")
     counts = Counter(reach.number for reach in picture.reach)
     some = [number for number in numbers if counts[number]]
     if not numbers:
-        words += "no edit can answer, because all are switched off."
+        words += say("no edit can answer, because all are switched off.")
     elif not some:
-        words += "no edit would answer any of them: all go to the untouched model."
+        words += say("no edit would answer any of them: all go to the untouched model.")
     else:
-        named = [f"edit {number} would answer {counts[number]}" for number in some[:NAMED]]
+        named = [
+            say("edit {number} would answer {count}", number=number, count=counts[number]) for number in some[:NAMED]
+        ]
         rest = len(some) - NAMED
-        named += [f"{rest} more would answer some"] if rest > 0 else []
+        named += [say("{rest} more would answer some", rest=rest)] if rest > 0 else []
         quiet = len(numbers) - len(some)
-        named += [("the other edit none" if quiet == 1 else f"the other {quiet} edits none")] if quiet else []
+        named += [say_many("the other edit none", "the other {count} edits none", quiet)] if quiet else []
         words += "; ".join(named) + "."
-    return words + " Only texts that the router judged are marked; how far they lie from an edit decides nothing."
+    return words + say(" Only texts that the router judged are marked; how far they lie from an edit decides nothing.")
 
 
 def reach_stale() -> str:
     """Return what is said when the edits or the router changed after a count."""
-    return "The edits or the router have changed since the count, so nothing of it is shown."
+    return say("The edits or the router have changed since the count, so nothing of it is shown.")
 
 
 def map_rows(picture: MapPicture) -> Rows:
@@ -74,14 +94,15 @@ def map_rows(picture: MapPicture) -> Rows:
     rows: Rows = [
         (
             point.label,
-            KINDS[point.kind],
+            here(KINDS[point.kind]),
             one_line(point.text, 120),
-            f"edit {point.answered_by}" if point.answered_by else "",
+            say("edit {number}", number=point.answered_by) if point.answered_by else "",
         )
         for point in picture.points
     ]
     rows += [
-        ("○", REACHED[reach.what], one_line(reach.text, 120), f"edit {reach.number} would") for reach in picture.reach
+        ("○", here(REACHED[reach.what]), one_line(reach.text, 120), say("edit {number} would", number=reach.number))
+        for reach in picture.reach
     ]
     return rows
 
@@ -89,34 +110,38 @@ def map_rows(picture: MapPicture) -> Rows:
 def asked_words(question: AskedQuestion, number: int, now: float) -> str:
     """Return what is known of a question on the map; `number` is that of the edit that answered, 0 for none."""
     if number:
-        who = f"edit {number} answered it"
+        who = say("edit {number} answered it", number=number)
     elif question.edit_id:
-        who = "an edit answered it that is deleted since"
+        who = say("an edit answered it that is deleted since")
     else:
-        who = "no edit did, so the untouched model answered it"
-    return f"Question ?{question.number}, asked {ago(now - question.at)}: {who}. It is in the question box again."
+        who = say("no edit did, so the untouched model answered it")
+    return say(
+        "Question ?{number}, asked {ago}: {who}. It is in the question box again.",
+        number=question.number,
+        ago=ago(now - question.at),
+        who=who,
+    )
 
 
 def ago(seconds: float) -> str:
     """Return how long ago something was, roughly."""
     minutes = int(seconds // 60)
     if minutes < 1:
-        return "a moment ago"
+        return say("a moment ago")
     if minutes < 60:
-        return "1 minute ago" if minutes == 1 else f"{minutes} minutes ago"
-    hours = minutes // 60
-    return "1 hour ago" if hours == 1 else f"{hours} hours ago"
+        return say_many("{count} minute ago", "{count} minutes ago", minutes)
+    return say_many("{count} hour ago", "{count} hours ago", minutes // 60)
 
 
 def space_step(step: SpaceStep) -> str:
     """Return the words beside the bar while the spaces are filled."""
     what = {
-        "references": f"Space “{step.space}”: reading everyday sentences, once for this server",
-        "texts": f"Space “{step.space}”: reading your edits and questions",
-        "keys": f"Router “{step.space}”: making keys for edits that lack one",
-        "questions": "Asking every router about your questions",
+        "references": say("Space “{space}”: reading everyday sentences, once for this server", space=step.space),
+        "texts": say("Space “{space}”: reading your edits and questions", space=step.space),
+        "keys": say("Router “{space}”: making keys for edits that lack one", space=step.space),
+        "questions": say("Asking every router about your questions"),
     }[step.doing]
-    return f"{what}, {step.done} of {step.total}"
+    return say("{what}, {done} of {total}", what=what, done=step.done, total=step.total)
 
 
 def space_words(name: str, found: Closeness, numbers: Mapping[str, int], threshold: float) -> str:
@@ -125,21 +150,36 @@ def space_words(name: str, found: Closeness, numbers: Mapping[str, int], thresho
     if found.between is not None and found.closest is not None:
         cosine, first, second = found.closest
         one, other = sorted((numbers.get(first, 0), numbers.get(second, 0)))
-        pair = f"the closest two, edits {one} and {other}: {cosine:.2f}"
-        parts.append(f"Cosine between two different facts: {found.between:.2f} on average; {pair}.")
+        parts.append(
+            say(
+                "Cosine between two different facts: {average:.2f} on average; the closest two, edits {one} and {other}: "
+                "{cosine:.2f}.",
+                average=found.between,
+                one=one,
+                other=other,
+                cosine=cosine,
+            )
+        )
     if found.own is not None:
-        parts.append(f"Between a question in other words and the edit that answered it: {found.own:.2f} on average.")
+        parts.append(
+            say(
+                "Between a question in other words and the edit that answered it: {average:.2f} on average.",
+                average=found.own,
+            )
+        )
     if found.own is not None and found.closest is not None:
         if found.closest[0] >= found.own:
-            parts.append("Some different facts lie closer together here than a question and its own edit.")
+            parts.append(say("Some different facts lie closer together here than a question and its own edit."))
         else:
-            parts.append("Here a question lies closer to its own edit than any two different facts to one another.")
+            parts.append(
+                say("Here a question lies closer to its own edit than any two different facts to one another.")
+            )
     if not parts:
-        parts.append("Two facts, or a question in other words that an edit answered, are needed for a comparison.")
+        parts.append(say("Two facts, or a question in other words that an edit answered, are needed for a comparison."))
     if name == "scope":
-        parts.append("This router compares token by token, not by this cosine; the picture is an approximation.")
+        parts.append(say("This router compares token by token, not by this cosine; the picture is an approximation."))
     else:
-        parts.append(f"This router lets an edit answer from {threshold:.2f} on.")
+        parts.append(say("This router lets an edit answer from {threshold:.2f} on.", threshold=threshold))
     return " ".join(parts)
 
 
@@ -163,7 +203,7 @@ def cosine_rows(found: Mapping[str, Closeness], thresholds: Mapping[str, float])
             _number(close.between),
             _number(close.closest[0] if close.closest else None),
             _number(close.own),
-            "no cosine" if name == "scope" else f"{thresholds[name]:.3f}",
+            say("no cosine") if name == "scope" else written(thresholds[name], ".3f"),
         )
         for name, close in found.items()
     ]
@@ -178,10 +218,10 @@ def _decision(route: Route, numbers: Mapping[str, int]) -> str:
     score = next((found.score for found in route.candidates if found.edit_id == route.edit_id), None)
     if route.edit_id is None:
         best = max((found.score for found in route.candidates), default=None)
-        return "untouched model" if best is None else f"untouched model (best {best:.2f})"
-    who = f"edit {numbers.get(route.edit_id, 0)}"
-    return who if score is None else f"{who} ({score:.2f})"
+        return say("untouched model") if best is None else say("untouched model (best {best:.2f})", best=best)
+    who = say("edit {number}", number=numbers.get(route.edit_id, 0))
+    return who if score is None else f"{who} ({written(score, '.2f')})"
 
 
 def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"
+    return say("none") if value is None else written(value, ".3f")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sola_core.ui import texts
+from sola_core.words import here, say
 
 if TYPE_CHECKING:
     from sola_core.studio import About
@@ -71,7 +72,7 @@ def badge(text: str, kind: str) -> str:
 
 def fact(number: int, prompt: str, target: str, detail: str, notes: Sequence[str], *, enabled: bool) -> str:
     """Return one edit of the list."""
-    state = "" if enabled else '<span class="sola-off">off</span>'
+    state = "" if enabled else f'<span class="sola-off">{escaped(say("off"))}</span>'
     below = "".join(f'<p class="sola-cover">{escaped(line)}</p>' for line in notes)
     return (
         f'<div class="sola-fact{"" if enabled else " sola-is-off"}"><p class="sola-fact-head">'
@@ -140,18 +141,19 @@ def figures(parts: Sequence[tuple[str, str, str]]) -> str:
 
 def footer(about: About, digest: str, router: str) -> str:
     """Return the foot of the page: all that is needed to repeat what was seen, `router` being the one in use now."""
-    versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
+    versions = ", ".join(f"{name} {here(version)}" for name, version in about.versions.items())
+    fingerprint_name, digest_name, router_name = say("Host fingerprint"), say("State digest"), say("Router")
     parts = {
-        "Model": about.model,
-        "Device": f"{about.device}, {about.dtype}",
-        "Router": router,
-        "Seed": str(about.seed),
-        "Versions": versions,
-        "Host fingerprint": about.fingerprint,
-        "State digest": digest,
+        say("Model"): about.model,
+        say("Device"): f"{about.device}, {about.dtype}",
+        router_name: router,
+        say("Seed"): str(about.seed),
+        say("Versions"): versions,
+        fingerprint_name: about.fingerprint,
+        digest_name: digest,
     }
-    long = ("Host fingerprint", "State digest")
-    ids = {"State digest": " id=sola-digest", "Router": " id=sola-router"}
+    long = (fingerprint_name, digest_name)
+    ids = {digest_name: " id=sola-digest", router_name: " id=sola-router"}
     items = "".join(
         f"<div{' class=sola-long' if name in long else ''}><dt>{escaped(name)}</dt>"
         f"<dd{ids.get(name, '')}>{escaped(value)}</dd></div>"

@@ -14,6 +14,7 @@ from sola_core.edit_probe import Probing
 from sola_core.errors import InvalidInput
 from sola_core.studio import Studio, fact_for
 from sola_core.ui import border, markup, row_words, texts
+from sola_core.words import say
 
 MAX_LINES = 12  # of a visitor's own, in either box
 Shown = tuple[object, ...]
@@ -75,7 +76,7 @@ class ProbeHandlers:
     ) -> Generator[Shown, None, None]:
         """Ask everything about the open row's edit; every message shows all that is known so far."""
         edit_id = border.id_field(opened)
-        own = _lines(wordings, "wordings"), _lines(neighbours, "neighbours")
+        own = _lines(wordings, say("wordings")), _lines(neighbours, say("neighbours"))
         visitor = border.visitor(self._registry, request, token)
         yield self._running(None)
         with self._registry.visit(visitor) as workspace:
@@ -115,7 +116,7 @@ class ProbeHandlers:
     def _table(self, at: Probing, numbers: dict[str, int]) -> Shown:
         if not at.answered:
             return "", ""
-        head = ("Question", "Answer", "Counts as", "Score")
+        head = (say("Question"), say("Answer"), say("Counts as"), say("Score"))
         table = markup.lines(markup.table(texts.PROBE_TABLE, head, row_words.probe_rows(at, numbers)), texts.COUNTS)
         return markup.figures(row_words.figures_of(at)), table
 
@@ -124,6 +125,11 @@ def _lines(value: object, name: str) -> tuple[str, ...]:
     lines = border.lines_field(value, name)
     if len(lines) > MAX_LINES:
         raise InvalidInput(
-            f"There are {len(lines):,} {name} of your own; at most {MAX_LINES} are asked. Take some out."
+            say(
+                "There are {count:,} {name} of your own; at most {most} are asked. Take some out.",
+                count=len(lines),
+                name=name,
+                most=MAX_LINES,
+            )
         )
     return lines

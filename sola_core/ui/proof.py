@@ -12,9 +12,10 @@ import gradio as gr
 
 from sola_core.evaluation.certificate import Certificate
 from sola_core.studio import Studio
-from sola_core.ui import border, markup, present, texts
+from sola_core.ui import border, kept_words, markup, texts
 from sola_core.ui.files import to_take_along
 from sola_core.ui.visible import HIDDEN
+from sola_core.words import here, say, written
 
 Shown = tuple[object, ...]  # status, checks, download, stop button
 
@@ -55,7 +56,7 @@ class ProofHandlers:
             try:
                 while True:
                     at = next(steps)
-                    bar = markup.progress(present.certifying(at), at.done, at.total)
+                    bar = markup.progress(kept_words.certifying(at), at.done, at.total)
                     yield bar, gr.skip(), gr.skip(), gr.skip()
             except StopIteration as finished:
                 certificate: Certificate = finished.value
@@ -68,7 +69,7 @@ class ProofHandlers:
             self._registry.alias(visitor),
         )
         yield (
-            markup.note(present.certified(certificate), kind),
+            markup.note(kept_words.certified(certificate), kind),
             self._checks(certificate),
             gr.update(value=path, visible=True),
             gr.update(interactive=False),
@@ -80,7 +81,9 @@ class ProofHandlers:
         return markup.note(texts.UNPROVED, "stop"), "", hidden, gr.update(interactive=False)
 
     def _checks(self, certificate: Certificate) -> str:
-        rows = [(check.name, f"{check.cases:,}", f"{check.breaches:,}") for check in certificate.checks]
+        rows = [
+            (here(check.name), written(check.cases, ","), written(check.breaches, ",")) for check in certificate.checks
+        ]
         rows.append((texts.DIGEST_OF_STATE, certificate.state_digest[:16] + "…", ""))
         rows.append((texts.DIGEST_OF_PARAMETERS, certificate.parameters_after[:16] + "…", ""))
-        return markup.table(texts.PROOF_TABLE, ("What was compared", "Times", "Differences"), rows)
+        return markup.table(texts.PROOF_TABLE, (say("What was compared"), say("Times"), say("Differences")), rows)

@@ -17,8 +17,8 @@ from sola_core.ui.explain import RouterRow
 from sola_core.ui.figures import routers_figure
 from sola_core.ui.plot import shown
 from sola_core.ui.visible import HIDDEN, seen
+from sola_core.words import say, written
 
-_HEADING = markup.subheading(texts.ROUTERS_HEADING, texts.ROUTERS_HINT)
 UNASKED = 24  # keys that a comparison makes without being asked for it
 Shown = tuple[object, ...]
 
@@ -81,7 +81,7 @@ class RouterHandlers:
 
     def switch(self, name: object, token: object, request: gr.Request) -> Generator[Shown, None, None]:
         """Route with another router from now on: what the browser keeps, and a line of status."""
-        wanted = border.name_field(name, "the router")
+        wanted = border.name_field(name, say("the router"))
         visitor = border.visitor(self._registry, request, token)
         for step in self._registry.use_router(visitor, wanted):
             yield gr.skip(), markup.progress(present.keys_text(step), step.done, step.total)
@@ -100,7 +100,7 @@ class RouterHandlers:
         """Offer the comparison for a question whose answer was stopped, when nobody was asked yet."""
         if not isinstance(decided, Decided) or decided is compared:
             return (gr.skip(),) * len(waiting())
-        return _words(_HEADING, button=True)
+        return _words(_heading(), button=True)
 
     def _compare(
         self, decided: object, token: object, request: gr.Request, most: int | None
@@ -113,9 +113,9 @@ class RouterHandlers:
                 while True:
                     step = next(steps)
                     if most is not None and step.total > most:
-                        yield decided, *_words(_HEADING + markup.note(present.keys_first(step)), button=True)
+                        yield decided, *_words(_heading() + markup.note(present.keys_first(step)), button=True)
                         return
-                    yield decided, *_words(_HEADING + markup.progress(present.keys_text(step), step.done, step.total))
+                    yield decided, *_words(_heading() + markup.progress(present.keys_text(step), step.done, step.total))
             except StopIteration as finished:
                 routes: dict[str, Route] = finished.value
             finally:
@@ -130,20 +130,24 @@ class RouterHandlers:
     def _compared(self, question: str, rows: list[RouterRow], changed: bool) -> Shown:
         table = [
             (
-                f"{row.router}, used" if row.used else row.router,
+                say("{router}, used", router=row.router) if row.used else row.router,
                 row.decision,
-                "none" if row.score is None else f"{row.score:.3f}",
-                f"{row.threshold:.3f}",
-                f"{row.number}: {present.one_line(row.prompt)}" if row.number else "none",
+                say("none") if row.score is None else written(row.score, ".3f"),
+                written(row.threshold, ".3f"),
+                f"{row.number}: {present.one_line(row.prompt)}" if row.number else say("none"),
             )
             for row in rows
         ]
-        head = ("Router", "Decision", "Score", "Threshold", "Its best edit")
+        head = (say("Router"), say("Decision"), say("Score"), say("Threshold"), say("Its best edit"))
         words = markup.note(f"{present.quoted(question)} {explain.agreement(rows, changed)}")
         drawn = any(row.number for row in rows)
         chart = gr.update(value=shown(routers_figure(rows)) if drawn else None, visible=seen(drawn))
         fold, gone = gr.update(visible=seen(drawn)), gr.update(visible=HIDDEN)
-        return _HEADING + words, gone, chart, fold, markup.table(texts.ROUTERS_CHART, head, table)
+        return _heading() + words, gone, chart, fold, markup.table(texts.ROUTERS_CHART, head, table)
+
+
+def _heading() -> str:
+    return markup.subheading(texts.ROUTERS_HEADING, texts.ROUTERS_HINT)
 
 
 def _words(words: str, *, button: bool = False) -> Shown:

@@ -13,6 +13,7 @@ from sola_core.edit_probe import Measure, Probed, Probing
 from sola_core.records import Edit
 from sola_core.ui import texts
 from sola_core.ui.present import EditRow, one_line
+from sola_core.words import say, say_many, written
 
 LONG = 160  # characters of a text in a table
 
@@ -39,50 +40,71 @@ def facts_of(details: EditDetails, row: EditRow, numbers: Mapping[str, int]) -> 
 def _scope(details: EditDetails, numbers: Mapping[str, int]) -> str:
     route = details.route
     if not details.edit.enabled:
-        return "Nothing while it is switched off."
-    kind = "cosine similarity" if route.score_kind == "cosine" else "probability"
-    words = (
-        f"Its own wordings, and every question to which the router “{route.router}” gives a {kind} of "
-        f"{route.threshold:.2f} or more, if no other edit has a higher one."
+        return say("Nothing while it is switched off.")
+    kind = say("cosine similarity") if route.score_kind == "cosine" else say("probability")
+    words = say(
+        "Its own wordings, and every question to which the router “{router}” gives a {kind} of {threshold:.2f} or more, "
+        "if no other edit has a higher one.",
+        router=route.router,
+        kind=kind,
+        threshold=route.threshold,
     )
     if details.nearest is not None:
         near = numbers.get(details.nearest.edit_id, 0)
-        words += f" Of the others edit {near} is nearest to its question, with {details.nearest.score:.2f}."
+        score = details.nearest.score
+        words += say(" Of the others edit {near} is nearest to its question, with {score:.2f}.", near=near, score=score)
     return words
 
 
 def _sharing(details: EditDetails, numbers: Mapping[str, int]) -> str:
     if not details.sharing:
-        return "No other edit has one of its wordings."
-    names = ", ".join(f"edit {numbers.get(one.id, 0)} ({'on' if one.enabled else 'off'})" for one in details.sharing)
-    return f"These have a wording of it too: {names}. Of those that are on, the one taught last answers."
+        return say("No other edit has one of its wordings.")
+    names = ", ".join(_switch(numbers.get(one.id, 0), one.enabled) for one in details.sharing)
+    return say(
+        "These have a wording of it too: {names}. Of those that are on, the one taught last answers.", names=names
+    )
+
+
+def _switch(number: int, enabled: bool) -> str:
+    return say("edit {number} (on)", number=number) if enabled else say("edit {number} (off)", number=number)
 
 
 def _size(details: EditDetails) -> str:
     keys = len(details.edit.request.key_texts)
-    words = f"{details.parameters:,} numbers in {_bytes(details.adapter_bytes)}; {keys} key{'s' if keys > 1 else ''}"
-    sizes = [f"{_bytes(size)} for the router “{name}”" for name, size in details.key_bytes.items()]
-    return f"{words}: {', '.join(sizes)}." if sizes else f"{words}, none that a router could read."
+    words = say_many(
+        "{parameters:,} numbers in {bytes}; {count} key",
+        "{parameters:,} numbers in {bytes}; {count} keys",
+        keys,
+        parameters=details.parameters,
+        bytes=_bytes(details.adapter_bytes),
+    )
+    sizes = [
+        say("{bytes} for the router “{name}”", bytes=_bytes(size), name=name)
+        for name, size in details.key_bytes.items()
+    ]
+    return f"{words}: {', '.join(sizes)}." if sizes else words + say(", none that a router could read.")
 
 
 def _bytes(count: int) -> str:
-    return f"{count:,} bytes" if count < 1000 else f"{count / 1000:,.1f} kB"
+    return say("{count:,} bytes", count=count) if count < 1000 else say("{size:,.1f} kB", size=count / 1000)
 
 
 def _settings(edit: Edit) -> str:
     record = edit.training
     known = record.settings
     layers = known.get("layers")
-    words = [f"method {record.method}"]
+    words = [say("method {method}", method=record.method)]
     if isinstance(known.get("rank"), int):
-        words.append(f"rank {known['rank']}")
+        words.append(say("rank {rank}", rank=known["rank"]))
     if isinstance(layers, (list, tuple)) and layers:
-        words.append(f"layer{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}")
+        words.append(say_many("layer {layers}", "layers {layers}", len(layers), layers=", ".join(map(str, layers))))
     if isinstance(known.get("lr"), float):
-        words.append(f"learning rate {known['lr']:g}")
-    words.append(f"{record.steps} step{'' if record.steps == 1 else 's'} in {record.seconds:.1f} s")
-    words.append(f"final loss {record.losses[-1]:.3f}")
-    words.append(f"probability of the answer {record.target_probability:.0%}")
+        words.append(say("learning rate {rate:g}", rate=known["lr"]))
+    words.append(
+        say_many("{count} step in {time:.1f} s", "{count} steps in {time:.1f} s", record.steps, time=record.seconds)
+    )
+    words.append(say("final loss {loss:.3f}", loss=record.losses[-1]))
+    words.append(say("probability of the answer {probability:.0%}", probability=record.target_probability))
     return ", ".join(words) + f"; {record.device}, {record.compute_dtype}."
 
 
@@ -91,7 +113,7 @@ def _settings(edit: Edit) -> str:
 
 def probing_words(at: Probing) -> str:
     """Return how far a probe is, in words."""
-    return f"Asking question {min(len(at.answered) + 1, at.total)} of {at.total}"
+    return say("Asking question {number} of {total}", number=min(len(at.answered) + 1, at.total), total=at.total)
 
 
 def figures_of(at: Probing) -> list[tuple[str, str, str]]:
@@ -109,19 +131,24 @@ def figures_of(at: Probing) -> list[tuple[str, str, str]]:
 def fraction(right: int, asked: int) -> str:
     """Return a count as it is; a share is added only where there are enough questions for one."""
     if not asked:
-        return "not asked"
-    return f"{right} of {asked}" + (f" ({right / asked:.2f})" if asked >= 10 else "")
+        return say("not asked")
+    return say("{right} of {asked}", right=right, asked=asked) + (
+        f" ({written(right / asked, '.2f')})" if asked >= 10 else ""
+    )
 
 
 def probe_verdict(at: Probing) -> str:
     """Return the line over the figures."""
     asked = len(at.answered)
-    words = f"{asked} question{'' if asked == 1 else 's'} asked." if at.ended else (
-        f"Stopped after {asked} of {at.total} questions."
-    )  # fmt: skip
-    lacking = [name for name, count, _ in figures_of(at) if count == "not asked"]
+    words = (
+        say_many("{count} question asked.", "{count} questions asked.", asked)
+        if at.ended
+        else say("Stopped after {asked} of {total} questions.", asked=asked, total=at.total)
+    )
+    lacking = [name for name, count, _ in figures_of(at) if count == fraction(0, 0)]
     if lacking and at.ended:
-        words += f" {' and '.join(lacking)}: nothing to ask; write lines of your own below."
+        names = say(" and ").join(lacking)
+        words += say(" {names}: nothing to ask; write lines of your own below.", names=names)
     return words + " " + texts.FEW
 
 
@@ -131,8 +158,8 @@ def probe_rows(at: Probing, numbers: Mapping[str, int]) -> list[tuple[str, ...]]
         (
             f"{one_line(one.prompt.text, LONG)}\n({_what(one, numbers)})",
             f"{_answer(one)}\n({_who(one, numbers)})",
-            "✓ right" if one.right else f"✕ {_wrong(one, numbers)}",
-            "none" if one.score is None else f"{one.score:.3f}",
+            say("✓ right") if one.right else f"✕ {_wrong(one, numbers)}",
+            say("none") if one.score is None else written(one.score, ".3f"),
         )
         for one in at.answered
     ]
@@ -141,32 +168,35 @@ def probe_rows(at: Probing, numbers: Mapping[str, int]) -> list[tuple[str, ...]]
 def _what(one: Probed, numbers: Mapping[str, int]) -> str:
     prompt = one.prompt
     if prompt.source == "own":
-        return "its own question"
+        return say("its own question")
     if prompt.source == "taught":
-        return "wording, taught"
-    kind = "wording" if prompt.measure == "generality" else "neighbour"
+        return say("wording, taught")
+    kind = say("wording") if prompt.measure == "generality" else say("neighbour")
     if prompt.owner is not None:
-        return f"{kind}, belongs to edit {numbers.get(prompt.owner, 0)}"
-    return f"{kind}, {'yours' if prompt.source == 'visitor' else 'another edit, off' if prompt.source == 'edit' else 'example'}"
+        return say("{kind}, belongs to edit {number}", kind=kind, number=numbers.get(prompt.owner, 0))
+    if prompt.source == "visitor":
+        return say("{kind}, yours", kind=kind)
+    return say("{kind}, another edit, off", kind=kind) if prompt.source == "edit" else say("{kind}, example", kind=kind)
 
 
 def _who(one: Probed, numbers: Mapping[str, int]) -> str:
     if one.route.deferred:
-        return "untouched model"
+        return say("untouched model")
     if one.route.edit_id is None:
-        return "several edits"
-    return f"edit {numbers.get(one.route.edit_id, 0)}" + (", same wording" if one.route.reason == "equal" else "")
+        return say("several edits")
+    who = say("edit {number}", number=numbers.get(one.route.edit_id, 0))
+    return who + (say(", same wording") if one.route.reason == "equal" else "")
 
 
 def _answer(one: Probed) -> str:
-    return one_line(one.text, LONG) + (" (cut)" if one.stopped == "limit" else "")
+    return one_line(one.text, LONG) + (say(" (cut)") if one.stopped == "limit" else "")
 
 
 def _wrong(one: Probed, numbers: Mapping[str, int]) -> str:
     if one.prompt.owner is not None:
-        return f"edit {numbers.get(one.prompt.owner, 0)} should have answered"
+        return say("edit {number} should have answered", number=numbers.get(one.prompt.owner, 0))
     if one.prompt.measure == "locality":
-        return "should have stayed untouched" if not one.route.deferred else "the two texts differ"
+        return say("should have stayed untouched") if not one.route.deferred else say("the two texts differ")
     if one.stopped != "end":
-        return "the answer did not stop"
-    return "not the new answer"
+        return say("the answer did not stop")
+    return say("not the new answer")

@@ -16,17 +16,26 @@ from sola_core.settings import Settings, settings_from
 from sola_core.studio import OnProgress, Studio
 from sola_core.ui import texts
 from sola_core.ui.lobby import Lobby
+from sola_core.words import choose, here
 
 Load = Callable[[Settings, OnProgress], Studio]
 
 
-def serve(load: Load, *, host: str | None = None, port: int | None = None, personal: bool = False) -> None:
+def serve(
+    load: Load,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    personal: bool = False,
+    language: str | None = None,
+) -> None:
     """Serve the busy page, load, then serve the studio until it is stopped.
 
     Raises a SolaError when it cannot start: at once for a wrong setting or a port that is taken, otherwise when the pages
     that are open have been told.
     """
     settings = settings_from(os.environ)
+    choose(language or settings.language)
     if settings.mcp and find_spec("mcp") is None:
         raise InvalidInput(texts.NO_MCP)
     logging.getLogger("mcp").setLevel(logging.CRITICAL)  # it logs the names that programs call
@@ -34,7 +43,7 @@ def serve(load: Load, *, host: str | None = None, port: int | None = None, perso
     line = ProgressLine()
 
     def tell(text: str, share: float | None = None) -> None:
-        lobby.say(text, share)
+        lobby.say(here(text), share)
         line.message(text, share)
 
     try:
@@ -47,7 +56,7 @@ def serve(load: Load, *, host: str | None = None, port: int | None = None, perso
         finally:
             line.clear()
     except BaseException as error:
-        lobby.fail(str(error) if isinstance(error, SolaError) else texts.NOT_LOADED)
+        lobby.fail(here(str(error)) if isinstance(error, SolaError) else texts.NOT_LOADED)
         lobby.close()
         raise
     try:

@@ -18,6 +18,7 @@ from sola_core.ui.figures import map_figure
 from sola_core.ui.places import drawn_texts, picture, point_of
 from sola_core.ui.plot import shown
 from sola_core.ui.visible import HIDDEN, seen
+from sola_core.words import say
 from sola_core.workspace import AskedQuestion, Workspace
 
 SPACES = ("hidden", "sentence", "scope")  # from the paper's own key to ours
@@ -99,11 +100,13 @@ class SpacesHandlers:
         sentences = [map_words.space_words(name, close[name], numbers, thresholds[name]) for name in spaces]
         tables = markup.table(
             texts.SPACES_COSINES,
-            ("Space", "Between facts", "Closest facts", "Question to its edit", "Threshold"),
+            (say("Space"), say("Between facts"), say("Closest facts"), say("Question to its edit"), say("Threshold")),
             map_words.cosine_rows(close, thresholds),
         )
         tables += markup.table(
-            texts.SPACES_TABLE, ("Sign", "Question", *spaces), map_words.space_rows(spaces, questions, numbers)
+            texts.SPACES_TABLE,
+            (say("Sign"), say("Question"), *spaces),
+            map_words.space_rows(spaces, questions, numbers),
         )
         return (
             markup.note(texts.SPACES_PCA),

@@ -20,6 +20,7 @@ from sola_core.ui import border, markup, present, texts
 from sola_core.ui.figures import loss_figure
 from sola_core.ui.plot import shown
 from sola_core.ui.visible import HIDDEN
+from sola_core.words import say
 from sola_core.workspace import Workspace
 
 REDRAW_SECONDS = 0.25
@@ -113,7 +114,7 @@ class TeachHandlers:
 
     def choose(self, index: object) -> tuple[str, str, str, str, str]:
         """Fill the boxes, and the question to ask, with an example."""
-        fact = self._studio.facts[border.whole_field(index, "the example", len(self._studio.facts))]
+        fact = self._studio.facts[border.whole_field(index, say("the example"), len(self._studio.facts))]
         request = fact.request
         return request.prompt, request.target, request.subject or "", "", request.prompt
 
@@ -124,10 +125,10 @@ class TeachHandlers:
         visitor = border.visitor(self._registry, request, token)
         wanted = checked_request(
             EditRequest(
-                prompt=border.text_field(prompt, "prompt"),
-                target=border.text_field(target, "new answer"),
-                subject=border.text_field(subject, "subject") or None,
-                rephrases=border.lines_field(rephrases, "rephrasings"),
+                prompt=border.text_field(prompt, say("prompt")),
+                target=border.text_field(target, say("new answer")),
+                subject=border.text_field(subject, say("subject")) or None,
+                rephrases=border.lines_field(rephrases, say("rephrasings")),
             )
         )
         with self._registry.visit(visitor) as workspace:
@@ -164,12 +165,12 @@ class TeachHandlers:
 
     def _waiting(self, pending: object) -> Pending:
         if not isinstance(pending, Pending):
-            raise UnknownEdit("There is no fact waiting any more. Write it again and press the button.")
+            raise UnknownEdit(say("There is no fact waiting any more. Write it again and press the button."))
         return pending
 
     def _learn(self, visitor: Visitor, wanted: EditRequest, replace: Sequence[str]) -> Generator[Shown, None, None]:
         hidden = gr.update(visible=HIDDEN)
-        start = markup.progress("Getting ready", 0, 1)
+        start = markup.progress(say("Getting ready"), 0, 1)
         yield start, hidden, hidden, "", None, gr.update(interactive=True)
         with self._registry.claim(visitor) as workspace:
             numbers = workspace.numbers()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from sola_core.words import texts_of
+
 TITLE: Final = "SoLA Studio"
 TAGLINE: Final = (
     "Teach a small language model one fact at a time. See when it is used, switch it off, or take it back for good."
@@ -160,6 +162,13 @@ PRESENT_CHOICES: Final = {
 }
 TEACH_LIST: Final = "Teach these facts"
 LIST_TABLE: Final = "The rows of the list"
+OUTCOMES: Final = {
+    "taught": "taught",
+    "present": "present",
+    "failed": "failed",
+    "unusable": "unusable",
+    "not tried": "not tried",
+}
 KEEP_STOPPED: Final = "Stopped. What was taught or stored before stays."
 NO_LIST: Final = "There is no list waiting any more. Choose the file again."
 
@@ -230,6 +239,7 @@ HISTORY_NO_BARS: Final = "The first fact begins the timeline."
 HISTORY_MOMENTS: Final = "What was done, newest first"
 HISTORY_EDITS: Final = "The edits, newest first"
 HISTORY_ZONE: Final = "Times are those of the time zone {zone}."
+MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 ERASED_TEXT: Final = "(erased; its text is known to nobody)"
 STATE_HEADING: Final = "The edits at that moment"
 STATE_NONE_ON: Final = "No edit was on: every question was answered by the untouched model."
@@ -278,3 +288,5 @@ NO_MCP: Final = (
     "SOLA_MCP=1 needs the packages of MCP. Install them (pip install 'sola-studio[mcp]'), or unset SOLA_MCP."
 )
 NO_WORKSPACE: Final = "This is not the id of a workspace here. Ask open_workspace for a new one; an id ends when the server is started again."
+
+texts_of(__name__)

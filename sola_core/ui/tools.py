@@ -12,6 +12,7 @@ from sola_core.steps import finish
 from sola_core.studio import Studio
 from sola_core.ui import border, texts, wire
 from sola_core.ui.wire import AskJson, EditJson
+from sola_core.words import say
 
 
 def add_tools(studio: Studio) -> None:
@@ -53,10 +54,10 @@ class Tools:
             rephrases: Other wordings of the prompt, one on each line.
         """
         wanted = EditRequest(
-            prompt=border.text_field(prompt, "prompt"),
-            target=border.text_field(target, "new answer"),
-            subject=border.text_field(subject, "subject") or None,
-            rephrases=border.lines_field(rephrases, "rephrasings"),
+            prompt=border.text_field(prompt, say("prompt")),
+            target=border.text_field(target, say("new answer")),
+            subject=border.text_field(subject, say("subject")) or None,
+            rephrases=border.lines_field(rephrases, say("rephrasings")),
         )
         with self._registry.claim(self._visitor(workspace)) as found:
             return wire.edit_json(finish(found.teach(wanted)))
@@ -69,7 +70,7 @@ class Tools:
             question: The question; the model remembers none before it.
         """
         with self._registry.visit(self._visitor(workspace)) as found:
-            return wire.ask_json(finish(found.ask(border.text_field(question, "question"))))
+            return wire.ask_json(finish(found.ask(border.text_field(question, say("question")))))
 
     def list_edits(self, workspace: str) -> list[EditJson]:
         """Return the facts that were taught, in order of teaching.

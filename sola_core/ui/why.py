@@ -14,6 +14,7 @@ from sola_core.ui.explain import Why
 from sola_core.ui.figures import why_figure
 from sola_core.ui.plot import shown
 from sola_core.ui.visible import HIDDEN, seen
+from sola_core.words import say, written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +38,25 @@ def why_panel() -> WhyPanel:
 def show_why(why: Why) -> tuple[object, ...]:
     """Return the five values that the panel shows for a question."""
     rows = [
-        (f"Edit {row.number}", row.prompt, f"{row.score:.3f}", "on" if row.enabled else "off", row.verdict)
+        (
+            say("Edit {number}", number=row.number),
+            row.prompt,
+            written(row.score, ".3f"),
+            say("on") if row.enabled else say("off"),
+            row.verdict,
+        )
         for row in why.rows
     ]
-    caption = f"Router “{why.router}”: {why.score_name}, threshold {why.threshold:.3f}"
-    head = ("Edit", "Its question", why.score_name.capitalize(), "Switch", "Outcome")
+    caption = say(
+        "Router “{router}”: {score_name}, threshold {threshold:.3f}",
+        router=why.router,
+        score_name=why.score_name,
+        threshold=why.threshold,
+    )
+    score = why.score_name[0].upper() + why.score_name[1:]
+    head = (say("Edit"), say("Its question"), score, say("Switch"), say("Outcome"))
     return (
-        markup.badge(f"Decided by the router “{why.router}”", "router"),
+        markup.badge(say("Decided by the router “{router}”", router=why.router), "router"),
         markup.note(why.sentence),
         gr.update(value=shown(why_figure(why)) if rows else None, visible=seen(rows)),
         gr.update(visible=seen(rows)),

@@ -22,9 +22,10 @@ import torch
 
 from sola_core.errors import HostError, SolaError
 from sola_core.host.model import HostModel
+from sola_core.words import Sentence
 from sola_core.worker.tasks import Message, Result, Step, Task, messages, passed_on
 
-ENDED = "The process that runs the model has ended. Nothing was stored. Try again: a new one is started."
+ENDED = Sentence("The process that runs the model has ended. Nothing was stored. Try again: a new one is started.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ class ProcessWorker:
     def _call(self, call: _Call) -> Message:
         with self._lock:
             if self._closed:
-                raise HostError("The server is being stopped.")
+                raise HostError(Sentence("The server is being stopped."))
             if self._process is None or not self._process.is_alive():
                 self._stop()
                 self._start()
@@ -107,7 +108,7 @@ class ProcessWorker:
             passed_on(pickle.loads(self._pipe.recv_bytes()))
         except (EOFError, OSError):
             self._stop()
-            raise HostError("The process that runs the model could not be started.") from None
+            raise HostError(Sentence("The process that runs the model could not be started.")) from None
         except SolaError:
             self._stop()
             raise

@@ -18,6 +18,7 @@ from sola_core.errors import EditFailed, HostError, SolaError
 from sola_core.host.model import HostModel
 from sola_core.host.stream import Generation
 from sola_core.records import EditRequest, TrainedEdit, TrainingStep
+from sola_core.words import Sentence
 
 Step = TypeVar("Step", covariant=True)
 Result = TypeVar("Result", covariant=True)
@@ -139,7 +140,7 @@ def broken(error: BaseException) -> str:
         frame = frame.tb_next
     where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame is not None else "?"
     log.error("%s at %s", type(error).__name__, where)
-    return "Something went wrong while the model was working. Try again."
+    return Sentence("Something went wrong while the model was working. Try again.")
 
 
 def passed_on(message: Message) -> Any:

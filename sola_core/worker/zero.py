@@ -12,6 +12,7 @@ from typing import Any
 
 from sola_core.errors import HostError, HostUnavailable
 from sola_core.host.model import HostModel
+from sola_core.words import Sentence
 from sola_core.worker.tasks import Message, Result, Step, Task, messages, passed_on
 
 SECONDS = 30  # asked of ZeroGPU for one task; a shorter time is served sooner, and an edit takes about one second
@@ -27,7 +28,10 @@ def gpu_decorator() -> OnGpu:
         import spaces
     except ImportError as error:
         raise HostUnavailable(
-            "SOLA_WORKER=zerogpu needs the package spaces, which Hugging Face Spaces installs. Elsewhere, unset SOLA_WORKER."
+            Sentence(
+                "SOLA_WORKER=zerogpu needs the package spaces, which Hugging Face Spaces installs. Elsewhere, unset "
+                "SOLA_WORKER."
+            )
         ) from error
     decorator: OnGpu = spaces.GPU(duration=SECONDS)
     return decorator
@@ -51,7 +55,7 @@ class ZeroGpuWorker:
                     result: Result = passed_on(message)
                     return result
                 yield message.step
-        raise HostError("The GPU was taken back before the end. Nothing was stored. Try again.")
+        raise HostError(Sentence("The GPU was taken back before the end. Nothing was stored. Try again."))
 
     def close(self) -> None:
         """Do nothing: the workers are not ours."""
