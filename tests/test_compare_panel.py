@@ -245,5 +245,8 @@ def test_who_answered_names_the_fact_and_how_near_it_was() -> None:
     assert reply(Route(kind="base", threshold=0.7), nearest=(2, 0.31)) == (
         "No fact: the untouched model answered (nearest: fact 2 with 0.31, needed: 0.70)"
     )
+    assert "(nearest: fact 2 with distance 6.20, at most 5.00)" in reply(
+        Route(kind="base", threshold=-5.0), nearest=(2, -6.2)
+    )
     assert reply(Route(kind="base")) == "No fact: the untouched model answered"
     assert reply(Route(kind="shared"), 1, 2, 3, 4) == "Shared by facts 1 to 4"

@@ -164,7 +164,12 @@ def who_answered(reply: Reply) -> str:
     near = ""
     if reply.nearest is not None:
         number, score = reply.nearest
-        need = say("{score:.2f}, needed: {threshold:.2f}", score=score, threshold=reply.route.threshold)
+        limit = reply.route.threshold
+        need = (
+            say("{score:.2f}, needed: {threshold:.2f}", score=score, threshold=limit)
+            if limit >= 0  # below zero the scores are distances with their sign turned round
+            else say("distance {distance:.2f}, at most {most:.2f}", distance=-score, most=-limit)
+        )
         near = (
             f" ({need})"
             if reply.numbers == (number,)
