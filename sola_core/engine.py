@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sola_core.arenas import Arenas
 from sola_core.atlas import Atlas, Embed, Layout
 from sola_core.host.model import HostModel
 from sola_core.routing.router import ROUTERS, make_router
@@ -56,6 +57,7 @@ class Engine:
     library: Path | None  # None: in memory
     new_workspace: Callable[[], Workspace]  # the first one opened takes the library
     worker: Worker | None
+    arenas: Arenas  # the visitors' comparisons of methods
 
     @property
     def place(self) -> str:
@@ -65,7 +67,8 @@ class Engine:
         return hashlib.sha256(f"{self.library}\n{self.about.fingerprint}".encode()).hexdigest()[:16]
 
     def close(self) -> None:
-        """Let go of the worker."""
+        """Forget the comparisons, and let go of the worker."""
+        self.arenas.close()
         if self.worker is not None:
             self.worker.close()
 
@@ -133,6 +136,7 @@ class EngineRoom:
             library=library,
             new_workspace=new_workspace,
             worker=worker,
+            arenas=Arenas(host, encoder, seed=seed, limits=self.limits),
         )
 
 

@@ -105,6 +105,36 @@ def listed(edits: Sequence[Edit]) -> tuple[ListedFact, ...]:
     )
 
 
+def read_fact_lines(text: str, most: int) -> tuple[ListedFact, ...]:
+    """Return the facts of lines "question | answer", each a request or an error; empty lines are passed over.
+
+    Raises InvalidInput when there is no line at all. Lines beyond the first `most` facts have an error.
+    """
+    found: list[ListedFact] = []
+    asked: dict[str, int] = {}
+    for line, words in enumerate(text.splitlines(), start=1):
+        if not words.strip():
+            continue
+        prompt, bar, target = words.rpartition(BETWEEN)
+        if not bar:
+            error = Sentence("Put a | between the question and the answer.")
+            found.append(ListedFact(line=line, request=None, error=error))
+            continue
+        fact = _fact(line, {"prompt": prompt.strip(), "target": target.strip()})
+        if fact.request is not None:
+            first = asked.setdefault(canonical(fact.request.prompt), line)
+            if first != line:
+                fact = ListedFact(
+                    line=line, request=None, error=Sentence("Line {line} asks the same question already.", line=first)
+                )
+            elif len(asked) > most:
+                fact = ListedFact(line=line, request=None, error=Sentence("At most {most} facts fit here.", most=most))
+        found.append(fact)
+    if not found:
+        raise InvalidInput(Sentence("There is no fact yet. Write one on each line: question | answer."))
+    return tuple(found)
+
+
 def _json_lines(text: str) -> Iterator[tuple[int, object]]:
     for line, words in enumerate(text.splitlines(), start=1):
         if words.strip():

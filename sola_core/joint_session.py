@@ -182,10 +182,15 @@ class JointEditor(Asking):
 
     def delete(self, edit_id: str) -> Erasure:
         """Take an edit back for ever; raise UnknownEdit, or NotReversible where the method cannot, saying why."""
+        return finish(self.delete_steps(edit_id))
+
+    def delete_steps(self, edit_id: str) -> Generator[TrainingStep, None, Erasure]:
+        """Do the same step by step; closing the generator before its end changes nothing."""
         while True:
             before = self._now
             gone = [_get(before[1], edit_id)]
-            if self._replaced(before, finish(self._without(before, edit_id)), deleted=gone, erased=gone):
+            after = yield from self._without(before, edit_id)
+            if self._replaced(before, after, deleted=gone, erased=gone):
                 return "erased"
 
     def _without(self, now: Now, edit_id: str) -> Generator[TrainingStep, None, Now]:
@@ -227,6 +232,11 @@ class JointEditor(Asking):
     def scores(self, prompt: str) -> tuple[Candidate, ...]:
         """Return the score of every fact for this prompt, best first; empty where the method has none."""
         return self.method.scores(self._now[0], checked_prompt(prompt), self.host)
+
+    def entries(self) -> tuple[Any, ...]:
+        """Return the places in which the method keeps its facts (centre, radius, fact_ids); empty where it has none."""
+        told = getattr(self.method, "entries", None)
+        return () if told is None else tuple(told(self._now[0]))
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Return all numbers that the answers depend on, by name."""

@@ -46,6 +46,9 @@ class Limits:
     target_tokens: int = _number(MAX_TARGET_TOKENS, 1, MAX_TARGET_TOKENS, "tokens of a new answer")
     rephrases: int = _number(MAX_REPHRASES, 0, MAX_REPHRASES, "other wordings of one fact")
     answer_tokens: int = _number(128, 1, 2_048, "tokens of an answer; a longer one is marked as cut")
+    comparisons: int = _number(
+        8, 1, 1_000, "comparisons of methods kept at once, one for each visitor; each takes some MB"
+    )
     at_once: int = _number(4, 1, 64, "visitors whose model work runs side by side; the others queue")
     queue: int = _number(120, 1, 10_000, "requests that may wait, half of them from one address")
     pages: int = _number(800, 1, 100_000, "pages open, or closed a little while ago; each takes some 250 kB")
@@ -57,6 +60,11 @@ class Limits:
     def of_one_address(self) -> int:
         """How many workspaces visitors from one address may have at once."""
         return math.ceil(self.share * self.workspaces)
+
+    @property
+    def comparisons_of_one_address(self) -> int:
+        """How many comparisons visitors from one address may have at once."""
+        return math.ceil(self.share * self.comparisons)
 
     def check_prompt(self, text: object, name: str = Sentence("question")) -> None:
         """Raise InvalidInput when a text is longer than this server takes; other faults are found elsewhere."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sola_core.arenas import Arenas
 from sola_core.atlas import Atlas
 from sola_core.engine import About, Engine, EngineRoom, describe
 from sola_core.evaluation.facts import read_facts
@@ -45,6 +46,11 @@ class Studio:
     def about(self) -> About:
         """What the footer says now."""
         return self._engine.about
+
+    @property
+    def arenas(self) -> Arenas:
+        """The visitors' comparisons of methods, on the host in use."""
+        return self._engine.arenas
 
     @property
     def worker(self) -> Worker | None:

@@ -128,8 +128,11 @@ def test_only_the_page_imports_gradio_and_only_the_page_and_the_report_plotly(
     assert found <= files
 
 
+COMPARE = ("compare_texts", "compare_words", "compare_undo_words", "compare_markup", "compare_figures")
+
+
 def test_presentation_imports_no_gradio() -> None:
-    for name in ("present", "figures", "lesson_texts", "lesson_words", "lesson_markup"):
+    for name in ("present", "figures", "lesson_texts", "lesson_words", "lesson_markup", *COMPARE):
         path = PACKAGE / "ui" / f"{name}.py"
         assert not any(found.split(".")[0] == "gradio" for found in imports(path, types_too=True))
 

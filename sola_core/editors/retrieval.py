@@ -25,6 +25,7 @@ from sola_core.records import Candidate, Capabilities, Route, RouteReason, Train
 from sola_core.routing.cosine import ONE, pack, unpack
 from sola_core.routing.encoders import TextEncoder
 from sola_core.text import canonical
+from sola_core.words import Sentence
 
 MAX_CANDIDATES = 32
 
@@ -54,7 +55,9 @@ class Retrieval:
         delete="exact",
         switch="exact",
         shares_weights=False,
-        why="No weight is touched: a fact is a line of text on a shelf, and taking it off the shelf is all there is to it.",
+        why=Sentence(
+            "No weight is touched: a fact is a line of text on a shelf, and taking it off the shelf is all there is to it."
+        ),
     )
 
     def __init__(self, encoder: TextEncoder, settings: RetrievalSettings | None = None) -> None:

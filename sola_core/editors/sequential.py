@@ -23,6 +23,7 @@ from sola_core.errors import NotReversible
 from sola_core.host.intervention import Intervention, ModuleFunction
 from sola_core.host.model import HostModel
 from sola_core.records import Candidate, Capabilities, Route, TrainingStep
+from sola_core.words import Sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +59,10 @@ class Sequential:
         delete="none",
         switch="none",
         shares_weights=True,
-        why="All facts are trained into the same weights, one after another: none of them can be told apart and taken out. "
-        "Only all of them together can be dropped.",
+        why=Sentence(
+            "All facts are trained into the same weights, one after another: none of them can be told apart and taken out. "
+            "Only all of them together can be dropped."
+        ),
     )
 
     def __init__(self, name: str, settings: SequentialSettings) -> None:

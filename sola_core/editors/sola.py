@@ -56,7 +56,7 @@ class Sola:
         delete="exact",
         switch="exact",
         shares_weights=False,
-        why="Every fact is an adapter of its own; without its key the model runs exactly as it was.",
+        why=Sentence("Every fact is an adapter of its own; without its key the model runs exactly as it was."),
     )
 
     def __init__(self, settings: SolaSettings | None = None) -> None:

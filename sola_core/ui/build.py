@@ -16,6 +16,7 @@ from sola_core.resources import asset
 from sola_core.studio import Studio
 from sola_core.ui import markup, present, texts
 from sola_core.ui.ask import ask_panel
+from sola_core.ui.compare import compare_panel
 from sola_core.ui.edits import edits_panel
 from sola_core.ui.endpoints import add_endpoints
 from sola_core.ui.gate import Gate
@@ -60,6 +61,8 @@ def build(studio: Studio, *, mcp: bool = False) -> GuardedBlocks:
                 wires.lesson = lesson_panel(studio)
             with _tab("history"):
                 wires.history = history_panel()
+            with _tab("compare"):
+                wires.compare = compare_panel(studio)
             with _tab("keep"), gr.Row(elem_classes="sola-main"):
                 with _column(6):
                     with _card("proof"):

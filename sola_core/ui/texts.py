@@ -19,7 +19,13 @@ HOW: Final = (
     ("Take back", "switch the adapter off or delete it, and the model is where it was, to the last bit."),
 )
 
-TABS: Final = {"studio": "Studio", "lesson": "Lesson", "history": "History", "keep": "Prove and keep"}
+TABS: Final = {
+    "studio": "Studio",
+    "lesson": "Lesson",
+    "history": "History",
+    "compare": "Compare",
+    "keep": "Prove and keep",
+}
 
 TEACH_HEADING: Final = "Teach"
 TEACH_HINT: Final = "Choose an example or write a fact of your own."

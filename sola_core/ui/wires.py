@@ -18,6 +18,8 @@ from sola_core.precedence import covers, uncovered_by
 from sola_core.studio import Studio
 from sola_core.ui import border, joining, markup, present
 from sola_core.ui.ask import AskHandlers, AskPanel
+from sola_core.ui.compare import ComparePanel, join_compare
+from sola_core.ui.compare_handlers import CompareHandlers
 from sola_core.ui.details import DetailsHandlers
 from sola_core.ui.edits import EditsHandlers, EditsPanel
 from sola_core.ui.history import ZONE_JS, HistoryHandlers, HistoryPanel
@@ -54,6 +56,7 @@ class Wires:
     keep: KeepPanel
     history: HistoryPanel
     lesson: LessonPanel
+    compare: ComparePanel
     foot: gr.HTML
     models: ModelsPanel | None  # of a personal page
     taught_lists: tuple[Dependency, ...]  # the runs that teach a list or load a file
@@ -66,6 +69,7 @@ class Wires:
         self.routing, self.proving, self.keeping = RouterHandlers(studio), ProofHandlers(studio), KeepHandlers(studio)
         self.remembering = HistoryHandlers(studio)
         self.lessons = LessonHandlers(studio)
+        self.comparing = CompareHandlers(studio)
         self.spacing = SpacesHandlers(studio)
 
     def connect(self, page: gr.Blocks) -> None:
@@ -84,6 +88,7 @@ class Wires:
         self.follow(arrived)
         at_once = self.registry.limits.at_once
         join_lesson(self.lesson, self.lessons, self.token, at_once, arrived, self.follow)
+        join_compare(self.compare, self.comparing, self.token, at_once, arrived)
         if self.models is not None:
             connect_models(self, self.models, arrived)
 
