@@ -433,7 +433,7 @@ def test_no_script_of_a_visitors_text_runs(site: Site, chromium: str, tmp_path: 
         page.on("dialog", lambda dialog: complaints.append(dialog.message))
         page.goto(site.server.url)
         expect(page.get_by_role("button", name="Teach this fact")).to_be_enabled(timeout=60_000)
-        page.get_by_role("tab", name="Prove and keep").click()
+        page.get_by_role("tab", name="Proof").click()
         with page.expect_file_chooser() as chooser:
             page.locator("#load").click()
         chooser.value.set_files(tmp_path / "edits.safetensors")

@@ -266,14 +266,14 @@ def test_two_windows_and_a_change_of_the_model(come: Come, hosts: dict[str, Path
     with served_personal(hosts["one"], tmp_path / "facts.db") as server:
         teach(server.studio, FRANCE)
         one, other = come(server), come(server)
-        one.open("Prove and keep")
+        one.open("Proof")
         one.page.locator("#model-other").locator("textarea, input").fill(str(hosts["two"]))
         expect(one.page.locator("#model-needs")).to_contain_text("is on this computer")
         one.page.get_by_role("button", name="Change to this model").click()
         expect(one.page.locator("#model-now")).to_contain_text(
             "facts.two.db", timeout=90 * SECONDS
         )  # it was loaded anew
-        expect(one.page.get_by_role("tab", name="Prove and keep")).to_have_attribute("aria-selected", "true")
+        expect(one.page.get_by_role("tab", name="Proof")).to_have_attribute("aria-selected", "true")
         expect(other.page.get_by_text("The model was changed in another window")).to_be_visible()
         one.page.get_by_role("button", name="Teach this fact to this model too").click()
         expect(one.page.locator("#keep-table")).to_contain_text(FRANCE.prompt)

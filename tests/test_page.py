@@ -163,13 +163,13 @@ def test_texts_in_other_scripts_are_taught_and_found_by_their_own_wording(come: 
 def test_edits_are_saved_loaded_by_another_visitor_and_proved(come: Come, tmp_path: Path) -> None:
     visit, other = come(), come()
     visit.teach(PROMPT, TARGET)
-    visit.open("Prove and keep")
+    visit.open("Proof")
     visit.page.get_by_role("button", name="Save my edits").click()
     with visit.page.expect_download() as caught:
         visit.page.locator("#download").click()
     file = tmp_path / "edits.safetensors"
     caught.value.save_as(file)
-    other.open("Prove and keep")
+    other.open("Proof")
     with other.page.expect_file_chooser() as chooser:
         other.page.get_by_role("button", name="Load saved edits").click()
     chooser.value.set_files(file)
@@ -186,7 +186,7 @@ def test_edits_are_saved_loaded_by_another_visitor_and_proved(come: Come, tmp_pa
 def test_a_list_is_previewed_and_taught(come: Come, tmp_path: Path) -> None:
     visit, table = come(), tmp_path / "facts.csv"
     table.write_text(f"prompt,target\n{PROMPT},{TARGET}\nWho wrote the book?,red\n{HOSTILE},\n", encoding="utf-8")
-    visit.open("Prove and keep")
+    visit.open("Proof")
     with visit.page.expect_file_chooser() as chooser:
         visit.page.get_by_role("button", name="Choose a list").click()
     chooser.value.set_files(table)
@@ -222,7 +222,7 @@ def test_four_visitors_at_once_can_all_use_their_rows(come: Come) -> None:
 def test_the_list_turns_pages_when_it_is_long(come: Come, tmp_path: Path) -> None:
     visit, table = come(), tmp_path / "facts.csv"
     table.write_text("prompt,target\n" + "".join(f"{sign},{TARGET}\n" for sign in "กขคงจฉชซญดตถท"), encoding="utf-8")
-    visit.open("Prove and keep")
+    visit.open("Proof")
     with visit.page.expect_file_chooser() as chooser:
         visit.page.get_by_role("button", name="Choose a list").click()
     chooser.value.set_files(table)

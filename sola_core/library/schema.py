@@ -190,7 +190,7 @@ def _check_host(db: sqlite3.Connection, path: Path | None, host_name: str, host_
                 theirs=meta["host_fingerprint"][:12],
                 host_name=host_name,
                 ours=host_fingerprint[:12],
-                tab=Sentence("Prove and keep"),
+                tab=Sentence("Proof"),
             )
         )
 

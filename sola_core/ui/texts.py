@@ -24,7 +24,7 @@ TABS: Final = {
     "lesson": "Lesson",
     "history": "History",
     "compare": "Compare",
-    "keep": "Prove and keep",
+    "keep": "Proof",
 }
 
 TEACH_HEADING: Final = "Teach"
@@ -260,7 +260,7 @@ THEN_ANSWER: Final = "The answer at that moment"
 SAVE_FIRST: Final = "Save my edits first"
 SAVE_FIRST_HINT: Final = (
     "Deleting is for ever. If you may want this edit again, save your edits in a file first; it can be loaded under "
-    "“Prove and keep”."
+    "“Proof”."
 )
 
 PERSONAL: Final = "Personal library: every browser on this computer sees and changes the same edits."
