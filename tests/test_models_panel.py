@@ -25,14 +25,16 @@ from sola_core.ui.map import MapHandlers
 from sola_core.ui.models import ModelsHandlers
 from sola_core.ui.routers import RouterHandlers
 from sola_core.ui.tools import Tools
+from sola_core.words import here
 from tests.serving import Served
 from tests.test_keep_panel import ROWS, STATUS, TEACH, WAITING
+from tests.test_languages import german, left_english
 from tests.test_switching import BOOK, FRANCE, editor, hosts, opened, own_cache, studio, teach
 from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
 from tests.visits import SECONDS, Come
 
-__all__ = ["hosts", "own_cache", "studio"]
+__all__ = ["german", "hosts", "own_cache", "studio"]
 ME, YOU = gr.Request(session_hash="me"), gr.Request(session_hash="you")
 NOW, CHOICE, UNFIT, OFFER, OFFERED, BUTTON = range(6)
 
@@ -256,6 +258,32 @@ def test_nothing_of_it_is_reachable_on_a_shared_page(shared: Studio, studio: Stu
         assert refused.value.code == 404
     finally:
         page.close(verbose=False)
+
+
+# ---- in German ----
+
+
+def test_the_panel_and_what_it_refuses_are_german(
+    german: None, studio: Studio, hosts: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sola_core.switching.free_memory", lambda device: 2_100_000_000)
+    act, page = ModelsHandlers(studio), page_of(studio)
+    teach(studio, FRANCE)
+    looked = str(act.look(str(hosts["two"]), page, ME))
+    told = [str(done[0]) for done in changed(studio, hosts["two"])]
+    shown = act.show(page_of(studio), ME)
+    assert "967.680 Parameter in 4 Schichten, ist auf diesem Computer, braucht 404 MB Speicher." in looked
+    assert "two ist jetzt in Gebrauch" in told[-1] and "wird geladen" in told[0]
+    assert "Bei one, dem Modell davor, ist 1 Fakt gespeichert" in str(shown[OFFERED])
+    assert "362 Millionen Parameter" in str(shown[CHOICE]) and "passt nicht: Es braucht" in str(shown[UNFIT])
+    with pytest.raises(SwitchRefused) as refused:
+        list(act.load(str(hosts["two"]), "", page_of(studio), ME))
+    with pytest.raises(LibraryExchanged) as exchanged:
+        act.show(page, ME)
+    said = [looked, *told, *map(str, shown), *(here(str(one.value)) for one in (refused, exchanged))]
+    said.append(model_words.with_time_left("Zeile 1", 4, 1, 3))
+    places = (str(tmp_path), str(hosts["two"].parent))
+    assert [found for text in said if (found := left_english(text, typed=places))] == []
 
 
 # ---- in a browser ----
