@@ -21,8 +21,39 @@ def _lora(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
     return SequentialLora(SequentialLoraSettings(seed=seed))
 
 
+def _grace(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.grace import Grace, GraceSettings
+
+    return Grace(GraceSettings(seed=seed))
+
+
+def _grace_replay(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.grace import GraceSettings
+    from sola_core.editors.grace_replay import GraceReplay
+
+    return GraceReplay(GraceSettings(seed=seed))
+
+
+def _melo(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.melo import Melo, MeloSettings
+
+    return Melo(MeloSettings(seed=seed))
+
+
+def _melo_frozen(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.melo import MeloFrozen, MeloSettings
+
+    return MeloFrozen(MeloSettings(seed=seed))
+
+
 Maker = Callable[[int, "TextEncoder | None"], "JointMethod[Any]"]
-JOINT: dict[str, Maker] = {"lora": _lora}
+JOINT: dict[str, Maker] = {
+    "lora": _lora,
+    "grace": _grace,
+    "grace-replay": _grace_replay,
+    "melo": _melo,
+    "melo-frozen": _melo_frozen,
+}
 METHODS = ("sola", *JOINT)
 
 
