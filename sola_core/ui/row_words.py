@@ -40,7 +40,7 @@ def _scope(details: EditDetails, numbers: Mapping[str, int]) -> str:
     route = details.route
     if not details.edit.enabled:
         return "Nothing while it is switched off."
-    kind = "cosine similarity" if route.score_kind == "cosine" else "probability"
+    kind = texts.SCORE_NAMES[route.score_kind]
     words = (
         f"Its own wordings, and every question to which the router “{route.router}” gives a {kind} of "
         f"{route.threshold:.2f} or more, if no other edit has a higher one."

@@ -272,3 +272,11 @@ NO_MCP: Final = (
     "SOLA_MCP=1 needs the packages of MCP. Install them (pip install 'sola-studio[mcp]'), or unset SOLA_MCP."
 )
 NO_WORKSPACE: Final = "This is not the id of a workspace here. Ask open_workspace for a new one; an id ends when the server is started again."
+
+# ---- what a score is, by Route.score_kind ----
+
+SCORE_NAMES: Final = {
+    "cosine": "cosine similarity",
+    "probability": "probability",
+    "distance": "closeness (minus the distance)",
+}
