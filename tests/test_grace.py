@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from sola_core import EditRequest
 from sola_core.editors import grace as module
-from sola_core.editors.grace import Grace, GraceBook, GraceEntry, GraceSettings, placed
+from sola_core.editors.grace import Grace, GraceSettings
+from sola_core.editors.grace_book import GraceBook, GraceEntry, placed
 from sola_core.editors.grace_replay import GraceReplay
 from sola_core.editors.joint import Fact
 from sola_core.host.model import HostModel
@@ -31,7 +32,7 @@ def host() -> HostModel:
 
 
 def at(*numbers: float) -> Tensor:
-    return torch.tensor(numbers)
+    return torch.tensor(numbers, dtype=torch.float32)
 
 
 def grown(facts: Sequence[tuple[str, Tensor, int]], radius: float = 1.0) -> GraceBook:

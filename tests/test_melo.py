@@ -31,7 +31,7 @@ def host() -> HostModel:
 
 
 def at(*numbers: float) -> Tensor:
-    return torch.tensor(numbers)
+    return torch.tensor(numbers, dtype=torch.float32)
 
 
 def grown(facts: Sequence[tuple[str, Tensor, int]], radius: float = 1.0) -> Clusters:

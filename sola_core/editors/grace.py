@@ -1,6 +1,6 @@
 """GRACE: a codebook of keys, radii and values; a question inside a ball has one layer's output replaced by the ball's value.
 
-Knows the rules by which the codebook grows, how a value is trained, and what it does to the host.
+Knows how a value is trained, what it does to the host, and when; the rules by which the codebook grows are `grace_book`.
 Source: "Aging with GRACE", arXiv 2211.11031: equation 1 (replace the output when the nearest key is within its radius), algorithm 1
 (new entry, expand, split) and section 3; what the text leaves open as the authors' code at f674183 has it.
 Deviations, each for a reason:
@@ -11,6 +11,8 @@ Deviations, each for a reason:
 - The layer is the output of a feed-forward block, where the authors take its first half in GPT-2 and its second elsewhere.
 - The first radius is a share of the length of the key, not a number in the units of one model.
 - Two facts have the same answer when its tokens are equal; the code compares the means of token ids, padding included.
+- A new value starts from the output that it replaces (the authors' "warm" start; their default is uniform in 0..1), and Adam's step
+  is a share of that output's size, not 1.0 in the units of one model.
 - Of equally near keys the youngest counts (see `balls.nearest`).
 - Training stops at a goal instead of after 100 steps always; the target ends with the end-of-turn token.
 - Each fact has one key, that of its question: rephrasings given with it are not used.
@@ -22,15 +24,15 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from sola_core.editors.balls import MARGIN, ball_route, candidates, distances, nearest, stacked
+from sola_core.editors.balls import ball_route, candidates, distances, nearest, stacked
 from sola_core.editors.base import Plan
 from sola_core.editors.fitting import TargetRows, fitted_steps
+from sola_core.editors.grace_book import GraceBook, GraceEntry, placed
 from sola_core.editors.joint import Entry, Fact, Learnt
 from sola_core.host.intervention import Intervention, ModuleFunction
 from sola_core.host.model import HostModel
@@ -46,61 +48,10 @@ class GraceSettings:
 
     depth: float = 0.7  # the layer whose output is replaced, as a share of all layers
     radius: float = 0.25  # of a new ball, as a share of the length of its key
-    lr: float = 1.0  # Adam
+    lr: float = 0.3  # Adam, in root mean squares of the output that the value replaces
     goal: float = 0.02  # nats
     max_steps: int = 100
     onward: bool = True  # the value stands at every position from the query on; False: at the query alone
-    seed: int = 0  # of the value that training starts from, uniform in 0..1; every entry starts from the same
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class GraceEntry:
-    """One key with its ball and its value."""
-
-    key: Tensor  # (features in,) float32: the query of the fact that made the entry
-    radius: float
-    value: Tensor  # (features out,) float32
-    target: tuple[int, ...]  # token ids of the answer
-    fact_ids: tuple[str, ...]  # in the order in which they trained the value
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class GraceBook:
-    """The codebook."""
-
-    entries: tuple[GraceEntry, ...] = ()
-    off: frozenset[str] = frozenset()  # ids of the facts that are switched off
-    splits: int = 0  # how often a ball was cut because another answer came near it
-
-    @cached_property
-    def keys(self) -> Tensor:
-        """All keys, (entries, features in)."""
-        return stacked([entry.key for entry in self.entries])
-
-    @property
-    def on(self) -> list[int]:
-        """The entries that have a fact that is on."""
-        return [i for i, entry in enumerate(self.entries) if not self.off.issuperset(entry.fact_ids)]
-
-
-def placed(
-    book: GraceBook, key: Tensor, target: tuple[int, ...], radius: float, fresh: GraceEntry
-) -> tuple[GraceBook, int]:
-    """Return the codebook with a place for a fact, and which entry it is: algorithm 1 without the training.
-
-    `fresh` is the entry that it becomes when no ball is near, or the near one gives another answer.
-    """
-    near = nearest(key, book.keys) if book.entries else None
-    if near is None or near.distance > radius + book.entries[near.index].radius:
-        return replace(book, entries=(*book.entries, fresh)), len(book.entries)
-    entries, held = list(book.entries), book.entries[near.index]
-    if held.target != target:
-        entries[near.index] = replace(held, radius=near.distance / 2 - MARGIN)
-        entries.append(replace(fresh, radius=near.distance / 2))
-        return replace(book, entries=tuple(entries), splits=book.splits + 1), len(entries) - 1
-    wider = max(held.radius, near.distance)
-    entries[near.index] = replace(held, radius=wider, fact_ids=(*held.fact_ids, *fresh.fact_ids))
-    return replace(book, entries=tuple(entries)), near.index
 
 
 def replaced(value: Tensor, start: int, onward: bool = True) -> ModuleFunction:
@@ -156,10 +107,8 @@ class Grace:
         `kept` has values by the ids of the facts that trained them, in order; one that is there is not trained again.
         """
         target = tuple(host.target_ids(fact.request.target))
-        generator = torch.Generator().manual_seed(self.settings.seed)
-        start = torch.rand(host.linear_shape(self._module(host))[1], generator=generator)
         radius = self.settings.radius * float(key.norm())
-        fresh = GraceEntry(key=key, radius=radius, value=start, target=target, fact_ids=(fact.id,))
+        fresh = GraceEntry(key=key, radius=radius, value=torch.empty(0), target=target, fact_ids=(fact.id,))
         book, index = placed(book, key, target, radius, fresh)
         entry = book.entries[index]
         losses: list[float] = []
@@ -245,8 +194,9 @@ class Grace:
         self, start: Tensor, fact: Fact, host: HostModel
     ) -> Generator[TrainingStep, None, tuple[Tensor, list[float]]]:
         rows = TargetRows([fact.request], host, self._layer(host))
-        value = start.clone().to(host.device).requires_grad_()
         module, query = self._module(host), rows.last_user[0]
+        own = _output_at(query, module, rows, host)
+        value = (start if len(start) else own).clone().to(host.device).requires_grad_()
 
         def loss() -> tuple[Tensor, Tensor]:
             each = rows.losses({module: replaced(value.to(host.dtype), query, self.settings.onward)})
@@ -256,7 +206,7 @@ class Grace:
             [value],
             loss,
             host,
-            optimiser=torch.optim.Adam([value], lr=self.settings.lr),
+            optimiser=torch.optim.Adam([value], lr=self.settings.lr * float(own.square().mean().sqrt())),
             goal=self.settings.goal,
             max_steps=self.settings.max_steps,
         )
@@ -281,3 +231,16 @@ class Grace:
 
     def _layer(self, host: HostModel) -> int:
         return min(int(self.settings.depth * host.n_layers), host.n_layers - 1)
+
+
+@torch.no_grad()
+def _output_at(position: int, module: str, rows: TargetRows, host: HostModel) -> Tensor:
+    """Return the output that a module has at one position of the first row, (features out,) float32."""
+    seen: list[Tensor] = []
+
+    def look(inputs: Tensor, output: Tensor, positions: Tensor, phase: str) -> None:
+        seen.append(output[0, position].float())
+
+    with host.step():
+        rows.losses({module: look})
+    return seen[0]

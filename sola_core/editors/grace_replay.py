@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from sola_core.editors.base import Plan
-from sola_core.editors.grace import Grace, GraceBook, GraceSettings
+from sola_core.editors.grace import Grace, GraceSettings
+from sola_core.editors.grace_book import GraceBook
 from sola_core.editors.joint import Entry, Fact, Learnt
 from sola_core.host.model import HostModel
 from sola_core.records import Candidate, Capabilities, TrainingStep

@@ -22,16 +22,15 @@ def _lora(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
 
 
 def _grace(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
-    from sola_core.editors.grace import Grace, GraceSettings
+    from sola_core.editors.grace import Grace
 
-    return Grace(GraceSettings(seed=seed))
+    return Grace()  # nothing in it is random
 
 
 def _grace_replay(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
-    from sola_core.editors.grace import GraceSettings
     from sola_core.editors.grace_replay import GraceReplay
 
-    return GraceReplay(GraceSettings(seed=seed))
+    return GraceReplay()
 
 
 def _melo(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
