@@ -40,7 +40,7 @@ def grown(facts: Sequence[tuple[str, Tensor, int]], radius: float = 1.0) -> Grac
     book = GraceBook()
     for name, key, answer in facts:
         fresh = GraceEntry(key=key, radius=radius, value=at(0.0), target=(answer,), fact_ids=(name,))
-        book, _ = placed(book, key, (answer,), radius, fresh)
+        book, _ = placed(book, fresh)
     return book
 
 

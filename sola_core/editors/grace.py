@@ -109,7 +109,7 @@ class Grace:
         target = tuple(host.target_ids(fact.request.target))
         radius = self.settings.radius * float(key.norm())
         fresh = GraceEntry(key=key, radius=radius, value=torch.empty(0), target=target, fact_ids=(fact.id,))
-        book, index = placed(book, key, target, radius, fresh)
+        book, index = placed(book, fresh)
         entry = book.entries[index]
         losses: list[float] = []
         value = None if kept is None else kept.get(entry.fact_ids)

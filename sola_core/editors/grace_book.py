@@ -44,18 +44,16 @@ class GraceBook:
         return [i for i, entry in enumerate(self.entries) if not self.off.issuperset(entry.fact_ids)]
 
 
-def placed(
-    book: GraceBook, key: Tensor, target: tuple[int, ...], radius: float, fresh: GraceEntry
-) -> tuple[GraceBook, int]:
+def placed(book: GraceBook, fresh: GraceEntry) -> tuple[GraceBook, int]:
     """Return the codebook with a place for a fact, and which entry it is: algorithm 1 without the training.
 
     `fresh` is the entry that it becomes when no ball is near, or the near one gives another answer.
     """
-    near = nearest(key, book.keys) if book.entries else None
-    if near is None or near.distance > radius + book.entries[near.index].radius:
+    near = nearest(fresh.key, book.keys) if book.entries else None
+    if near is None or near.distance > fresh.radius + book.entries[near.index].radius:
         return replace(book, entries=(*book.entries, fresh)), len(book.entries)
     entries, held = list(book.entries), book.entries[near.index]
-    if held.target != target:
+    if held.target != fresh.target:
         entries[near.index] = replace(held, radius=near.distance / 2 - MARGIN)
         entries.append(replace(fresh, radius=near.distance / 2))
         return replace(book, entries=tuple(entries), splits=book.splits + 1), len(entries) - 1
