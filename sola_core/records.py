@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 RouteKind = Literal["base", "edit", "shared"]
 RouteReason = Literal["equal", "score", "below", "unrepresentable", "no-edits"]
-ScoreKind = Literal["cosine", "probability"]
+ScoreKind = Literal["cosine", "probability", "distance"]  # a distance is given below zero: the nearest is highest
 Stopped = Literal["end", "limit", "cancelled"]
 Erasure = Literal["erased", "erasing"]
 
@@ -130,7 +130,7 @@ class Candidate:
     """An edit the router looked at; a higher score is closer."""
 
     edit_id: str
-    score: float  # cosine -1..1 or probability 0..1, see Route.score_kind
+    score: float  # cosine -1..1, probability 0..1 or minus a distance, see Route.score_kind
     enabled: bool
 
 
@@ -172,7 +172,11 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What a method can take back, with the reason in words that the page shows."""
+    """What a method can take back, with the reason in words that the page shows.
+
+    "batch": what was taught together is gone, bit for bit, once the last fact of it is; until then the facts of it that were
+    taken back are no longer looked up, but the weights they share with the others keep what they learnt.
+    """
 
     delete: Literal["exact", "approximate", "batch", "none"]
     switch: Literal["exact", "approximate", "batch", "none"]

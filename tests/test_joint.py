@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 
 from sola_core import EditFailed, EditRequest, NotReversible, UnknownEdit, load_editor
-from sola_core.editors.joint import Fact
+from sola_core.editors.joint import Fact, HasEntries
 from sola_core.editors.methods import JOINT, joint_method
 from sola_core.errors import BatchFailed, InvalidInput, InvalidRequest
 from sola_core.host.intervention import count_hooks
@@ -145,10 +146,18 @@ def test_deleting_is_what_the_method_declares(editor: JointEditor) -> None:
     assert all(first.id not in editor.route(prompt).edit_ids for prompt in PROMPTS)
     with pytest.raises(UnknownEdit):
         editor.delete(first.id)
-    if editor.capabilities.delete == "exact":
+    if editor.capabilities.delete == "batch":
+        for edit in editor.edits:
+            editor.delete(edit.id)
+        first, second = editor.edit_many(FACTS[:2])
+        editor.edit(FACTS[2])
+        editor.delete(first.id)
+        assert all(first.id not in editor.route(prompt).edit_ids for prompt in PROMPTS)
+        editor.delete(second.id)  # the last of its batch
+    if editor.capabilities.delete in ("exact", "batch"):
         never = JointEditor(method=editor.method, host=editor.host)
-        for fact in FACTS[1:]:
-            never.edit(fact)
+        for edit in editor.edits:
+            never.edit(edit.request)
         assert editor.state_digest == never.state_digest
         assert same(logits(editor), logits(never))
         for edit in editor.edits:
@@ -175,6 +184,38 @@ def test_switching_is_what_the_method_declares(editor: JointEditor) -> None:
         assert same(logits(editor), logits(never))
         editor.set_enabled(first.id, True)
         assert editor.state_digest == held and same(logits(editor), before)
+    if editor.capabilities.switch == "batch":
+        together = JointEditor(method=editor.method, host=editor.host)
+        batch = together.edit_many(FACTS[:2])
+        together.edit(FACTS[2])
+        held, before = together.state_digest, logits(together)
+        for edit in batch:
+            together.set_enabled(edit.id, False)
+        never = JointEditor(method=editor.method, host=editor.host)
+        never.edit(FACTS[2])
+        assert same(logits(together), logits(never))
+        for edit in batch:
+            together.set_enabled(edit.id, True)
+        assert together.state_digest == held and same(logits(together), before)
+
+
+def test_entries_hold_every_fact_and_lie_where_questions_do(editor: JointEditor) -> None:
+    method = editor.method
+    if not isinstance(method, HasEntries):
+        pytest.skip("this method has no entries")
+    state = method.empty(editor.host)
+    assert method.entries(state) == ()
+    for number, fact in enumerate(FACTS):
+        state = finish(method.learn_steps(state, [Fact(id=str(number), request=fact)], editor.host)).state
+    entries = method.entries(state)
+    assert sorted(fact for entry in entries for fact in entry.fact_ids) == ["0", "1", "2"]
+    for number, fact in enumerate(FACTS):
+        own = next(entry for entry in entries if str(number) in entry.fact_ids)
+        query = method.query(fact.prompt, editor.host)
+        assert query.dtype == own.centre.dtype == np.float32
+        assert np.linalg.norm(query - own.centre) <= own.radius
+    entries[0].centre[:] = 0  # a copy: the state stays as it is
+    assert method.entries(state)[0].centre.any()
 
 
 def test_the_route_is_decided_once_and_holds_beside_other_answers(editor: JointEditor) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
@@ -16,7 +16,11 @@ from sola_core.editors.base import Plan
 from sola_core.host.model import HostModel
 from sola_core.records import Candidate, Capabilities, EditRequest, TrainingStep
 
+if TYPE_CHECKING:
+    import numpy as np
+
 State = TypeVar("State")
+Read = TypeVar("Read", contravariant=True)  # a state that is only read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,15 @@ class Learnt(Generic[State]):
     losses: tuple[float, ...]  # mean cross-entropy over the target tokens (nats), one per pass; empty without training
     steps: int  # optimiser steps, or 1 for a solution in closed form
     settings: Mapping[str, object]  # all that the result depends on beside the facts and the host, as JSON has it
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Entry:
+    """One ball of a method that keeps its facts in balls of hidden states, as a map draws it."""
+
+    centre: np.ndarray  # (dim,) float32
+    radius: float  # Euclidean; below zero where nothing at all is inside any more
+    fact_ids: tuple[str, ...]  # that it stands for now; none where only the place is left, which the bare host answers
 
 
 class JointMethod(Protocol[State]):
@@ -81,3 +94,14 @@ class JointMethod(Protocol[State]):
 
         Equal tensors, bit for bit, mean equal answers: the session's digest is made of them.
         """
+
+
+@runtime_checkable
+class HasEntries(Protocol[Read]):
+    """A joint method whose entries are places in a space of hidden states, so that they and questions can be drawn in it."""
+
+    def entries(self, state: Read) -> tuple[Entry, ...]:
+        """Return all entries, in the order in which they were made."""
+
+    def query(self, prompt: str, host: HostModel) -> np.ndarray:
+        """Return where a question lies among them, (dim,) float32."""

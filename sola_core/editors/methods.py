@@ -36,8 +36,40 @@ def _retrieval(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
     return Retrieval(encoder)
 
 
+def _grace(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.grace import Grace
+
+    return Grace()  # nothing in it is random
+
+
+def _grace_replay(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.grace_replay import GraceReplay
+
+    return GraceReplay()
+
+
+def _melo(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.melo import Melo, MeloSettings
+
+    return Melo(MeloSettings(seed=seed))
+
+
+def _melo_frozen(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.melo import MeloFrozen, MeloSettings
+
+    return MeloFrozen(MeloSettings(seed=seed))
+
+
 Maker = Callable[[int, "TextEncoder | None"], "JointMethod[Any]"]
-JOINT: dict[str, Maker] = {"retrieval": _retrieval, "finetune": _finetune, "lora": _lora}
+JOINT: dict[str, Maker] = {
+    "retrieval": _retrieval,
+    "finetune": _finetune,
+    "lora": _lora,
+    "grace": _grace,
+    "grace-replay": _grace_replay,
+    "melo": _melo,
+    "melo-frozen": _melo_frozen,
+}
 METHODS = ("sola", *JOINT)
 READS_TEXTS = ("retrieval",)  # methods that need an encoder
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sola_core.records import Edit, Route
+from sola_core.ui.texts import SCORE_NAMES
 from sola_core.words import say, say_many
 
 
@@ -119,7 +120,7 @@ def agreement(rows: Sequence[RouterRow], changed: bool) -> str:
 
 
 def _score_name(route: Route) -> str:
-    return say("cosine similarity") if route.score_kind == "cosine" else say("probability")
+    return SCORE_NAMES[route.score_kind]
 
 
 def _decision(route: Route, number: int) -> str:

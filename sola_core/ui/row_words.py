@@ -41,7 +41,7 @@ def _scope(details: EditDetails, numbers: Mapping[str, int]) -> str:
     route = details.route
     if not details.edit.enabled:
         return say("Nothing while it is switched off.")
-    kind = say("cosine similarity") if route.score_kind == "cosine" else say("probability")
+    kind = texts.SCORE_NAMES[route.score_kind]
     words = say(
         "Its own wordings, and every question to which the router “{router}” gives a {kind} of {threshold:.2f} or more, "
         "if no other edit has a higher one.",

@@ -289,4 +289,12 @@ NO_MCP: Final = (
 )
 NO_WORKSPACE: Final = "This is not the id of a workspace here. Ask open_workspace for a new one; an id ends when the server is started again."
 
+# ---- what a score is, by Route.score_kind ----
+
+SCORE_NAMES: Final = {
+    "cosine": "cosine similarity",
+    "probability": "probability",
+    "distance": "closeness (minus the distance)",
+}
+
 texts_of(__name__)
