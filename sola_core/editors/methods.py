@@ -21,8 +21,14 @@ def _lora(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
     return SequentialLora(SequentialLoraSettings(seed=seed))
 
 
+def _rls(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.rls import Rls
+
+    return Rls()  # nothing in it is drawn at random
+
+
 Maker = Callable[[int, "TextEncoder | None"], "JointMethod[Any]"]
-JOINT: dict[str, Maker] = {"lora": _lora}
+JOINT: dict[str, Maker] = {"lora": _lora, "rls": _rls}
 METHODS = ("sola", *JOINT)
 
 

@@ -239,8 +239,14 @@ def _again(moment: Moment | None) -> str:
 
 def progress_text(step: TrainingStep) -> str:
     """Return the words beside the progress bar."""
-    doing = {"training": "Learning", "trying": "Trying it out", "storing": "Storing it"}[step.stage]
-    return f"{doing}: step {step.step} of at most {step.total}, loss {step.loss:.3f}"
+    doing = {
+        "training": "Learning",
+        "trying": "Trying it out",
+        "storing": "Storing it",
+        "reading": "Reading texts once",
+    }
+    loss = "" if step.stage == "reading" else f", loss {step.loss:.3f}"
+    return f"{doing[step.stage]}: step {step.step} of at most {step.total}{loss}"
 
 
 def kept_for(limits: Limits) -> str:
