@@ -14,7 +14,7 @@ from sola_core.editors.joint import Fact
 from sola_core.editors.rls import Ledger, Rls, RlsSettings, Written
 from sola_core.editors.rls_preview import fits, preview, preview_answers_steps
 from sola_core.editors.rls_sums import MAX_COLUMNS, Anchor, OutOfRange, Pairs, Sums, fixed, real
-from sola_core.editors.rls_target import ValueSettings, key_column, key_texts, residual_steps
+from sola_core.editors.rls_target import ValueSettings, key_columns, key_texts, keys_of, residual_steps
 from sola_core.errors import UnknownEdit
 from sola_core.host.covariance import second_moment_steps
 from sola_core.host.model import HostModel
@@ -153,13 +153,40 @@ def test_numbers_that_do_not_fit_are_refused() -> None:
 # ---- one fact ------------------------------------------------------------------------------------------------------
 
 
-def test_a_key_stands_at_the_subjects_last_token(host: HostModel) -> None:
-    text = "  What is the capital of France?"
-    ids = host.prompt_ids(text).ids
-    column = key_column(text, "france", host)
+def test_keys_stand_at_the_subjects_last_token_and_at_the_answers_tokens(host: HostModel) -> None:
+    request = EditRequest(prompt="  What is the capital of France?", target="Rotterdam blue", subject="france")
+    ids = host.prompt_ids(request.prompt).ids
+    (column,) = key_columns(request.prompt, request, host, ("subject",))
     before, after = (host.format.text(ids[:i].tolist()) for i in (column, column + 1))
     assert "France" in after and "France" not in before
-    assert key_column(text, None, host) == key_column(text, "Sweden", host) == host.prompt_ids(text).last_user
+    words = len(host.target_ids(request.target)) - 1
+    assert key_columns(request.prompt, request, host, ("subject", "end", "answer")) == [
+        column,
+        *range(len(ids) - 1, len(ids) + words),
+    ]
+    for unknown in (None, "Sweden"):
+        nobody = EditRequest(prompt=request.prompt, target=request.target, subject=unknown)
+        assert key_columns(request.prompt, nobody, host, ("subject",)) == [len(ids) - 1]
+
+
+def test_the_keys_of_a_right_answer_are_those_that_answering_meets(host: HostModel) -> None:
+    editor = editor_of(host)
+    for fact in FACTS[1:]:
+        editor.edit(fact)
+    edit = editor.edit(FACTS[0])
+    assert edit.training.held
+    module, seen = host.module_name(editor.method.layer(host)), []  # type: ignore[attr-defined]
+
+    def look(_: object, args: tuple[Tensor, ...]) -> None:
+        seen.append(args[0][0].clone())
+
+    handle = host._model.get_submodule(module).register_forward_pre_hook(look)
+    editor.answer(FACTS[0].prompt, 12)
+    handle.remove()
+    met = torch.cat(seen)
+    columns = key_columns(FACTS[0].prompt, FACTS[0], host, ("subject", "answer"))
+    wanted = keys_of(FACTS[0], [FACTS[0].prompt], host, module, ("subject", "answer"))
+    assert torch.allclose(met[columns].T, wanted, atol=1e-4)
 
 
 def test_a_facts_numbers_depend_on_no_other_fact(host: HostModel) -> None:
@@ -180,6 +207,8 @@ def test_the_residual_is_kept_within_its_bound_and_serves_all_wordings(host: Hos
     free, losses = finish(residual_steps(request, texts, 1, host, ValueSettings()))
     bound, _ = finish(residual_steps(request, texts, 1, host, ValueSettings(clamp=0.05)))
     assert losses[-1] < losses[0] and float(bound.norm()) < 0.2 * float(free.norm())
+    sites = free.shape[1] // len(texts)
+    assert torch.equal(free[:, :sites], free[:, -sites:])  # every wording asks for the same
 
 
 # ---- the session ---------------------------------------------------------------------------------------------------

@@ -202,13 +202,12 @@ class Rls:
     def _pairs_steps(
         self, fact: Fact, unit: float, host: HostModel
     ) -> Generator[TrainingStep, None, tuple[Pairs, list[float]]]:
-        layer, request = self.layer(host), fact.request
-        texts = key_texts(request, self.settings.value.contexts)
-        residual, losses = yield from residual_steps(request, texts, layer, host, self.settings.value)
-        with torch.no_grad():
-            keys = keys_of(texts, request.subject, host, host.module_name(layer))
+        layer, request, value = self.layer(host), fact.request, self.settings.value
+        texts = key_texts(request, value.contexts)
+        residuals, losses = yield from residual_steps(request, texts, layer, host, value)
+        keys = keys_of(request, texts, host, host.module_name(layer), value.sites)
         try:
-            pairs = Pairs(keys=fixed(keys / unit), residuals=fixed(residual)[:, None].expand(-1, len(texts)))
+            pairs = Pairs(keys=fixed(keys / unit), residuals=fixed(residuals))
         except OutOfRange as error:
             raise EditFailed("The numbers of this edit ran out of range. Nothing was stored.") from error
         return pairs, losses
