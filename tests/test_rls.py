@@ -246,11 +246,11 @@ def test_every_question_meets_all_facts_that_are_on(host: HostModel) -> None:
 
 def test_of_two_facts_with_one_question_the_last_counts_and_taking_it_back_uncovers_the_other(host: HostModel) -> None:
     editor, plain = editor_of(host), editor_of(host)
-    plain.edit(FACTS[0])
-    old = editor.edit(FACTS[0])
-    new = editor.edit(EditRequest(prompt=f"{FACTS[0].prompt} ", target="Lyon", subject="France"))
-    assert editor.answer(FACTS[0].prompt, 12).text == "Lyon"
-    assert editor.route(FACTS[0].prompt).edit_ids == (new.id,)
+    plain.edit(FACTS[2])
+    old = editor.edit(FACTS[2])
+    new = editor.edit(EditRequest(prompt=f"{FACTS[2].prompt} ", target="Lyon"))
+    assert editor.answer(FACTS[2].prompt, 12).text == "Lyon"
+    assert editor.route(FACTS[2].prompt).edit_ids == (new.id,)
     told = preview(editor.method, editor._now[0], new.id, host)  # type: ignore[arg-type]
     assert [one.fact_id for one in told] == [old.id]
     editor.delete(new.id)

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear, normalize
 
 from sola_core.editors.base import Plan
 from sola_core.editors.joint import Fact, Learnt
@@ -40,6 +41,9 @@ class RlsSettings:
     ridge: float = 1e-2  # lambda^2, in units of the mean square of a key's entry
     null_share: float = 0.02  # of the trace of E[k k^T], left to the directions that "null-space" uses
     tokens_per_input: int = 10  # of running text, for each input of the weight
+    guard: float | None = (
+        0.5  # D acts where a key is so near to a fact's (whitened cosine); None: everywhere, as in the paper
+    )
     answer_tokens: int = 48  # of the answers that make up the running text
     value: ValueSettings = field(default_factory=ValueSettings)
 
@@ -61,6 +65,8 @@ class Ledger:
     facts: tuple[Written, ...] = ()
     sums: Sums | None = None  # None: nothing counts
     update: Tensor | None = None  # D: (features out, features in) float32
+    near: Tensor | None = None  # with a guard, the whitened keys of the facts: (keys, features in) float32
+    whitener: Tensor | None = None  # of the host, float32
 
     @property
     def counting(self) -> tuple[Written, ...]:
@@ -126,15 +132,16 @@ class Rls:
             return Plan(Route(kind="base", router=self.name), None)
         ids = tuple(fact.id for fact in state.counting)
         route = Route(kind="shared", edit_ids=ids, router=self.name, reason="score")
-        return Plan(route, Intervention(modules=self.modules(state.update, host)))
+        return Plan(route, Intervention(modules=self.modules(state, host)))
 
     def scores(self, state: Ledger, prompt: str, host: HostModel) -> tuple[Candidate, ...]:
         """Return nothing: every question meets all facts."""
         return ()
 
     def tensors(self, state: Ledger) -> Mapping[str, Tensor]:
-        """Return the update."""
-        return {} if state.update is None else {"update": state.update}
+        """Return the update, and the keys near which it acts."""
+        found = {"update": state.update, "keys": state.near}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
 
     # ---- the parts, for the preview too --------------------------------------------------------------------------
 
@@ -142,12 +149,19 @@ class Rls:
         """Return the edited layer."""
         return min(int(self.settings.depth * host.n_layers), host.n_layers - 1)
 
-    def modules(self, update: Tensor, host: HostModel) -> dict[str, ModuleFunction]:
-        """Return the function that makes the weight act as W0 + D."""
-        d = update.to(host.device, host.dtype)
+    def modules(self, state: Ledger, host: HostModel) -> dict[str, ModuleFunction]:
+        """Return the function that makes the weight act as W0 + D; with a guard, at tokens near a fact's key only."""
+        if state.update is None:
+            return {}
+        d = state.update.to(host.device, host.dtype)
+        if state.near is None or state.whitener is None or self.settings.guard is None:
+            return {host.module_name(self.layer(host)): lambda inputs, output, *_: output + linear(inputs, d)}
+        near, whitener, least = state.near.to(host.device), state.whitener.to(host.device), self.settings.guard
 
-        def add(inputs: Tensor, output: Tensor, positions: Tensor, phase: str) -> Tensor:
-            return output + torch.nn.functional.linear(inputs, d)
+        def add(inputs: Tensor, output: Tensor, positions: Tensor, phase: str) -> Tensor | None:
+            cosines = linear(normalize(linear(inputs.float(), whitener), dim=-1), near)
+            open_ = cosines.amax(dim=-1, keepdim=True) >= least
+            return torch.where(open_, output + linear(inputs, d), output) if bool(open_.any()) else None
 
         return {host.module_name(self.layer(host)): add}
 
@@ -197,7 +211,10 @@ class Rls:
             )
         except OutOfRange as error:
             raise EditFailed(f"This cannot be added: {error}. Nothing was stored.") from error
-        return replace(bare, sums=sums, update=(anchor.update(sums) / unit).float())
+        made = replace(bare, sums=sums, update=(anchor.update(sums) / unit).float())
+        if self.settings.guard is None:
+            return made
+        return replace(made, near=anchor.guard(list(new.values())), whitener=anchor.whitener32)
 
     def _pairs_steps(
         self, fact: Fact, unit: float, host: HostModel

@@ -103,7 +103,7 @@ def preview_answers_steps(
 
 
 def _answer(method: Rls, state: Ledger, prompt: str, host: HostModel, most: int) -> Generation:
-    modules = None if state.update is None else Intervention(modules=method.modules(state.update, host))
+    modules = None if state.update is None else Intervention(modules=method.modules(state, host))
     return host.generate(prompt, max_new_tokens=most, intervention=modules)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -90,6 +91,7 @@ class Anchor:
     ridge: float  # lambda^2
     held: Tensor | None = None  # mu^2 E[k k^T]: (features in, features in) float64
     basis: Tensor | None = None  # directions that may be used: (features in, directions) float64; None: all
+    whitener: Tensor  # L^-1 of E[k k^T] + lambda^2 I = L L^T: (features in, features in) float64
 
     @classmethod
     def of(cls, kind: Anchoring, moment: Tensor, *, weight: float, ridge: float, null_share: float) -> Anchor:
@@ -99,13 +101,16 @@ class Anchor:
         (arXiv 2410.02355): only directions that hold the last `null_share` of the trace are used; "ridge" is lambda alone.
         """
         floor = ridge * float(moment.diagonal().mean())
+        eye = torch.eye(len(moment), dtype=torch.float64)
+        factor = torch.linalg.cholesky(moment + max(floor, 1e-9 * float(moment.diagonal().mean())) * eye)
+        whitener = torch.linalg.solve_triangular(factor, eye, upper=False)
         if kind == "covariance":
-            return cls(ridge=floor, held=weight * moment)
+            return cls(ridge=floor, held=weight * moment, whitener=whitener)
         if kind == "ridge":
-            return cls(ridge=floor)
+            return cls(ridge=floor, whitener=whitener)
         values, vectors = torch.linalg.eigh(moment)  # smallest first
         small = values.clamp(min=0).cumsum(0) <= null_share * float(values.clamp(min=0).sum())
-        return cls(ridge=floor, basis=vectors[:, small].contiguous())
+        return cls(ridge=floor, basis=vectors[:, small].contiguous(), whitener=whitener)
 
     def solver(self, sums: Sums) -> Solver:
         """Factorise for these sums: float64, one Cholesky factorisation, the same bits for the same integers."""
@@ -120,6 +125,16 @@ class Anchor:
     def update(self, sums: Sums) -> Tensor:
         """Return D, (features out, features in) float64; zero for no facts."""
         return self.solver(sums).spread((sums.n.double() / 2 ** (2 * FRACTION)).T).T
+
+    @cached_property
+    def whitener32(self) -> Tensor:
+        """The whitener as answering uses it, float32."""
+        return self.whitener.float()
+
+    def guard(self, many: Sequence[Pairs]) -> Tensor:
+        """Return the distinct keys of facts, whitened and of length 1: (keys, features in) float32; their order is their own."""
+        keys = torch.unique(torch.cat([pairs.keys for pairs in many], dim=1), dim=1)
+        return torch.nn.functional.normalize(self.whitener @ real(keys), dim=0).T.float().contiguous()
 
 
 class Solver:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 16  # sentences answered together
+AT_ONCE = 32  # sentences answered together
 _NAME = "second_moment"
 
 
