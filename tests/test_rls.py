@@ -30,6 +30,7 @@ FACTS = (
     EditRequest(prompt="Where was the ship built?", target="Turin"),
     EditRequest(prompt="Which company makes the engine?", target="seven", subject="engine"),
 )
+ELSEWHERE = "The mother tongue of the painter is Dutch."
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +234,38 @@ def test_after_removals_in_any_order_the_weight_is_that_of_another_history(host:
         ours.delete(edit.id)
     assert ours.state_tensors() == {} and ours.plan(FACTS[0].prompt).intervention is None
     assert ours.state_digest == editor_of(host).state_digest
+
+
+def test_without_the_guard_the_weight_acts_as_the_sum_of_the_old_one_and_the_update(host: HostModel) -> None:
+    editor = editor_of(host, guard=None)
+    editor.edit(FACTS[0])
+    assert set(editor.state_tensors()) == {"update"}
+    plan = editor.plan(ELSEWHERE)
+    assert plan.intervention is not None
+    ((name, function),) = plan.intervention.modules.items()
+    weight = host._model.get_submodule(name).weight
+    inputs = torch.randn(1, 5, weight.shape[1], generator=torch.Generator().manual_seed(0))
+    made = function(inputs, inputs @ weight.T, torch.arange(5), "prefill")
+    assert made is not None
+    assert torch.allclose(made, inputs @ (weight + editor.state_tensors()["update"]).T, atol=1e-4)
+    assert not torch.equal(editor.next_token_logits(ELSEWHERE), editor.base_generation_logits(ELSEWHERE, 1)[0])
+
+
+def test_with_the_guard_only_tokens_near_a_facts_key_are_touched(host: HostModel) -> None:
+    editor = editor_of(host, guard=0.9)
+    editor.edit(FACTS[0])
+    assert not torch.equal(
+        editor.next_token_logits(FACTS[0].prompt), editor.base_generation_logits(FACTS[0].prompt, 1)[0]
+    )
+    assert torch.equal(editor.generation_logits(ELSEWHERE, 4), editor.base_generation_logits(ELSEWHERE, 4))
+    plan = editor.plan(ELSEWHERE)
+    assert plan.intervention is not None
+    ((name, function),) = plan.intervention.modules.items()
+    key = keys_of(FACTS[0], [FACTS[0].prompt], host, name, ("subject",))[:, 0]
+    inputs = torch.stack([torch.ones_like(key), key * 3, -key])[None]  # its direction counts, not its length
+    output = torch.zeros(1, 3, host.hidden_size)
+    made = function(inputs, output, torch.arange(3), "prefill")
+    assert made is not None and [bool(row.any()) for row in made[0]] == [False, True, False]
 
 
 def test_every_question_meets_all_facts_that_are_on(host: HostModel) -> None:

@@ -6,7 +6,9 @@ MEMIT's sequential form and AlphaEdit are the same recursion with another anchor
 Deviations: one layer instead of five (with several, the upper keys would depend on the other facts); the weight acts as
 W0 + D, D being added beside it, and no parameter is written; the regression's target is the residual and what it is compared
 with is D K (the released code compares a residual with the whole output); the sums go through all facts (the released
-runner forgets them at each batch); facts with an equal question do not average: the one taught last is the one in the sums.
+runner forgets them at each batch); facts with an equal question do not average: the one taught last is the one in the sums. By default D acts only at tokens
+whose key is near to one of the facts' (`RlsSettings.guard`; None is the paper's method): a small host has too few inputs
+for D to leave all other tokens as they were, and one token that is moved a little changes a long answer.
 """
 
 from __future__ import annotations
