@@ -39,7 +39,7 @@ class RlsSettings:
 
     depth: float = 0.4  # the edited layer, as a share of all layers
     anchor: Anchoring = "covariance"  # "covariance": RLSEdit, MEMIT; "null-space": AlphaEdit; "ridge": lambda alone
-    weight: float = 30.0  # mu^2: how many tokens of running text the old behaviour counts as
+    weight: float = 3.0  # mu^2: how many tokens of running text the old behaviour counts as
     ridge: float = 1e-2  # lambda^2, in units of the mean square of a key's entry
     null_share: float = 0.02  # of the trace of E[k k^T], left to the directions that "null-space" uses
     tokens_per_input: int = 10  # of running text, for each input of the weight
