@@ -239,12 +239,7 @@ def _again(moment: Moment | None) -> str:
 
 def progress_text(step: TrainingStep) -> str:
     """Return the words beside the progress bar."""
-    doing = {
-        "training": "Learning",
-        "trying": "Trying it out",
-        "storing": "Storing it",
-        "reading": "Reading texts once",
-    }
+    doing = {"training": "Learning", "trying": "Trying it out", "storing": "Storing it", "reading": "Reading"}
     loss = "" if step.stage == "reading" else f", loss {step.loss:.3f}"
     return f"{doing[step.stage]}: step {step.step} of at most {step.total}{loss}"
 
