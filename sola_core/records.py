@@ -67,7 +67,7 @@ class TrainingStep:
     step: int  # 1-based
     total: int  # at most this many
     loss: float  # nats
-    stage: Literal["training", "trying", "storing"] = "training"
+    stage: Literal["training", "trying", "storing", "reading"] = "training"  # "reading": a method gets to know the host
 
 
 @dataclass(frozen=True, kw_only=True)

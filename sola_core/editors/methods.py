@@ -60,6 +60,12 @@ def _melo_frozen(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
     return MeloFrozen(MeloSettings(seed=seed))
 
 
+def _rls(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.rls import Rls
+
+    return Rls()  # nothing in it is drawn at random
+
+
 Maker = Callable[[int, "TextEncoder | None"], "JointMethod[Any]"]
 JOINT: dict[str, Maker] = {
     "retrieval": _retrieval,
@@ -69,6 +75,7 @@ JOINT: dict[str, Maker] = {
     "grace-replay": _grace_replay,
     "melo": _melo,
     "melo-frozen": _melo_frozen,
+    "rls": _rls,
 }
 METHODS = ("sola", *JOINT)
 READS_TEXTS = ("retrieval",)  # methods that need an encoder

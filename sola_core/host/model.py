@@ -47,6 +47,7 @@ class HostModel:
         self.format = PromptFormat(tokenizer)
         self.name, self.fingerprint = name, fingerprint
         self.lock = threading.Lock()
+        self.measured: dict[str, Tensor] = {}  # numbers about this model that are costly to find out, by what they are
         self._model = model
         no_grad_parameters(model)
         self.n_layers = len(self._layers())
@@ -194,15 +195,20 @@ class HostModel:
 
     @torch.no_grad()
     def module_input(self, prompt: str, module_name: str) -> Tensor:
-        """Return the input of a module at the last token of the user's text, (dim,) float32.
+        """Return the input of a module at the last token of the user's text, (dim,) float32."""
+        ids = self.prompt_ids(prompt)
+        return self.module_inputs(ids.ids, module_name)[ids.last_user].clone()
+
+    @torch.no_grad()
+    def module_inputs(self, ids: Tensor, module_name: str) -> Tensor:
+        """Return the input of a module at every token of `ids`, (n,) int64, as (n, dim) float32 on the CPU.
 
         Runs the prefill in the shape that an answer uses, and stops as soon as the module is reached.
         """
-        ids = self.prompt_ids(prompt)
-        rows = ids.ids[None].to(self.device)
+        rows = ids[None].to(self.device)
 
         def reached(_: nn.Module, args: tuple[Tensor, ...]) -> None:
-            raise _Reached(args[0][0, ids.last_user].detach().float().cpu())
+            raise _Reached(args[0][0].detach().float().cpu())
 
         with self.lock:
             handle = self._model.get_submodule(module_name).register_forward_pre_hook(reached)

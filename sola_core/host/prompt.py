@@ -65,6 +65,15 @@ class PromptFormat:
         ids = [*self.before, *own, *self.after]
         return PromptIds(ids=torch.tensor(ids, dtype=torch.int64), last_user=len(self.before) + len(own) - 1)
 
+    def token_at(self, text: str, character: int) -> int:
+        """Return which of the ids of `prompt(text)` holds a character of the trimmed text; 0 is its first."""
+        found = self.tokenizer(
+            text.strip(), add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
+        )
+        ends = [int(end) for _, end in found["offset_mapping"]]
+        own = next(i for i, end in enumerate(ends) if end > character)
+        return len(self.before) + own
+
     def target(self, text: str) -> list[int]:
         """Return the ids an edit trains on: the answer and the end-of-turn token."""
         lead = "" if self.is_chat else " "

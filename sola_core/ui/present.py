@@ -199,6 +199,8 @@ def _again(moment: Moment | None) -> str:
 
 def progress_text(step: TrainingStep) -> str:
     """Return the words beside the progress bar."""
+    if step.stage == "reading":
+        return say("Reading: step {step} of at most {total}", step=step.step, total=step.total)
     doing = {"training": say("Learning"), "trying": say("Trying it out"), "storing": say("Storing it")}[step.stage]
     return say(
         "{doing}: step {step} of at most {total}, loss {loss:.3f}",
