@@ -21,8 +21,31 @@ def _lora(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
     return SequentialLora(SequentialLoraSettings(seed=seed))
 
 
+def _elder(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.elder import Elder, ElderSettings
+
+    return Elder(ElderSettings(seed=seed))
+
+
+def _elder_no_deferral(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.elder import Elder, ElderSettings
+
+    return Elder(ElderSettings(seed=seed, defer=False))
+
+
+def _lemoe(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.lemoe import Lemoe, LemoeSettings
+
+    return Lemoe(LemoeSettings(seed=seed))
+
+
 Maker = Callable[[int, "TextEncoder | None"], "JointMethod[Any]"]
-JOINT: dict[str, Maker] = {"lora": _lora}
+JOINT: dict[str, Maker] = {
+    "lora": _lora,
+    "elder": _elder,
+    "elder-no-deferral": _elder_no_deferral,
+    "lemoe": _lemoe,
+}
 METHODS = ("sola", *JOINT)
 
 
