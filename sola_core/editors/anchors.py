@@ -69,7 +69,8 @@ def least_squares_key(projected: Tensor, ridge: float) -> Tensor:
     """Return the smallest key, (dim,), that gives each of a batch's vectors, (n, dim), a score of nearly 1."""
     vectors = projected.double()
     gram = vectors @ vectors.mT + ridge * torch.eye(len(vectors), dtype=torch.float64)
-    return (vectors.mT @ torch.linalg.solve(gram, torch.ones(len(vectors), dtype=torch.float64))).float()
+    weights: Tensor = torch.linalg.solve(gram, torch.ones(len(vectors), dtype=torch.float64))
+    return (vectors.mT @ weights).float()
 
 
 def trained_route(

@@ -25,7 +25,15 @@ from torch import Tensor
 from sola_core.editors.base import Plan
 from sola_core.editors.fitting import TargetRows, fitted_steps
 from sola_core.editors.joint import Fact, Learnt
-from sola_core.editors.mixture import Mixture, allocations, codes_of, drawn_mixture, mixed_modules, neutral_state
+from sola_core.editors.mixture import (
+    LEAST_UNSEEN,
+    Mixture,
+    allocations,
+    codes_of,
+    drawn_mixture,
+    mixed_modules,
+    neutral_state,
+)
 from sola_core.errors import NotReversible
 from sola_core.host.intervention import Intervention
 from sola_core.host.model import HostModel
@@ -45,6 +53,8 @@ class ElderSettings:
     lr: float = 5e-3  # of the LoRAs
     router_lr: float = 2e-2
     guide: float = 1e-2  # weight of the guided loss, lambda
+    guide_steps: int = 40  # passes over the routers alone, before the LoRAs are trained
+    guard: bool = True  # routers learn orthogonally to the queries of earlier facts, whose scores stay as they are
     defer: bool = True  # leave questions alone whose code is far from every stored one
     reach: float = 0.5  # in scope: a Hamming distance under this share of the largest possible one (paper: 12 of 24)
     batch_facts: int = 4
@@ -89,38 +99,60 @@ class Elder:
         if state.centre is None:
             state = drawn_mixture(host, modules, settings.experts, settings.rank, settings.seed)
             state = state.replaced(centre=neutral_state(host, modules[0]))
-        own = allocations(state, len(facts), settings.chosen, settings.seed)  # (facts, L, N), 0 or 1
+        query = torch.stack([state.query(host.module_input(text, modules[0])) for _, text in asked])
+        own = self._allocated(state, query, [place for place, _ in asked])  # (facts, L, N), 0 or 1
         assigned = own[[place for place, _ in asked]].to(host.device, torch.float32)  # (rows, L, N)
-        query = torch.stack([state.query(host.module_input(text, modules[0])) for _, text in asked]).to(host.device)
-        a, b, router = ([tensor.clone().to(host.device).requires_grad_() for tensor in part] for part in state.parts)
+        query, free = query.to(host.device), (state.unseen(query) if settings.guard else query).to(host.device)
+        a, b, router = ([tensor.clone().to(host.device) for tensor in part] for part in state.parts)
+        moves = [torch.zeros_like(weight) for weight in router]
+        for tensor in (*a, *b, *moves):
+            tensor.requires_grad_()
+
+        def logs() -> Tensor:
+            """Return the log of the routers' scores, (rows, L, N)."""
+            pairs = zip(router, moves, strict=True)
+            return torch.stack([torch.log_softmax(query @ old.mT + free @ move.mT, -1) for old, move in pairs], 1)
+
+        def guided(scores: Tensor) -> Tensor:
+            return -(scores * assigned).sum((1, 2))
 
         def loss() -> tuple[Tensor, Tensor]:
-            logs = torch.stack([torch.log_softmax(query @ weight.mT, -1) for weight in router], 1)  # (rows, L, N)
-            gates = logs.exp() * assigned
+            scores = logs()
+            gates = scores.exp() * assigned
             each = rows.losses(mixed_modules(modules, a, b, gates, settings.rank, settings.scale, host.dtype))
-            guided = -(logs * assigned).sum((1, 2))
-            return each, (each + settings.guide * guided).sum()
+            return each, (each + settings.guide * guided(scores)).sum()
 
+        optimiser = torch.optim.Adam(
+            [{"params": [*a, *b], "lr": settings.lr}, {"params": moves, "lr": settings.router_lr}]
+        )
+        with torch.enable_grad():
+            for _ in range(settings.guide_steps):
+                optimiser.zero_grad(set_to_none=True)
+                for move, gradient in zip(moves, torch.autograd.grad(guided(logs()).sum(), moves), strict=True):
+                    move.grad = gradient
+                optimiser.step()
         losses = yield from fitted_steps(
-            [*a, *b, *router],
+            [*a, *b, *moves],
             loss,
             host,
-            optimiser=torch.optim.Adam(
-                [{"params": [*a, *b], "lr": settings.lr}, {"params": router, "lr": settings.router_lr}]
-            ),
+            optimiser=optimiser,
             goal=settings.goal,
             max_steps=settings.max_steps,
         )
         made = state.replaced(
             a=tuple(tensor.detach().cpu() for tensor in a),
             b=tuple(tensor.detach().cpu() for tensor in b),
-            router=tuple(tensor.detach().cpu() for tensor in router),
+            router=tuple(
+                (old + (state.unseen(move.detach()) if settings.guard else move.detach())).cpu()
+                for old, move in zip(router, moves, strict=True)
+            ),
         )
         made = made.with_facts(
             allocations=own,
             codes=codes_of(made, query.cpu(), settings.chosen)[0],
             owners=[facts[place].id for place, _ in asked],
         )
+        made = made.with_seen(query.cpu()) if settings.guard else made
         told = {**asdict(settings), "layers": self._layers(host), "template": host.format.digest}
         return Learnt(state=made, losses=tuple(losses), steps=len(losses) - 1, settings=told)
 
@@ -177,6 +209,22 @@ class Elder:
 
     def _modules(self, host: HostModel) -> list[str]:
         return [host.module_name(layer) for layer in self._layers(host)]
+
+    def _allocated(self, state: Mixture, query: Tensor, places: Sequence[int]) -> Tensor:
+        """Return the LoRAs that each fact is given, (facts, L, N): fresh ones, or those that its prompt already meets.
+
+        The guard leaves a prompt that was taught before no direction of its own: it keeps the code that it has.
+        """
+        own = allocations(state, max(places) + 1, self.settings.chosen, self.settings.seed)
+        if self.settings.guard and state.owners:
+            codes, known = (
+                codes_of(state, query, self.settings.chosen)[0],
+                state.unseen(query).norm(dim=-1) < LEAST_UNSEEN,
+            )
+            for row in range(len(places) - 1, -1, -1):  # a fact's prompt comes before its rephrasings, and decides
+                if bool(known[row]):
+                    own[places[row]] = codes[row]
+        return own
 
     def _route(self, state: Mixture, code: Tensor) -> Route:
         """Return the route of a code, (L, N): shared by the facts whose codes are in reach, the nearest first.

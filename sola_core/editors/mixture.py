@@ -16,6 +16,8 @@ from torch.nn.functional import normalize
 from sola_core.host.intervention import ModuleFunction
 from sola_core.host.model import HostModel
 
+LEAST_UNSEEN = 0.1  # length; a query of length 1 with less of its own cannot be given LoRAs of its own
+
 # what queries are centred on: questions of many kinds that no fact is about
 NEUTRAL = (
     "What is it?",
@@ -47,6 +49,7 @@ class Mixture:
     centre: Tensor | None = None  # (dim,)
     allocations: Tensor | None = None  # (facts, L, N): which LoRAs a fact was given
     codes: Tensor | None = None  # (texts, L, N): which the routers gave when it had been learnt
+    seen: Tensor | None = None  # (directions, dim), orthonormal: what the queries of all facts span
     owners: tuple[str, ...] = ()  # the fact of each code
 
     @property
@@ -57,6 +60,25 @@ class Mixture:
     def replaced(self, **changes: object) -> Mixture:
         """Return the mixture with other numbers."""
         return replace(self, **changes)  # type: ignore[arg-type]
+
+    def unseen(self, query: Tensor) -> Tensor:
+        """Return the part of some queries, (n, dim), that is orthogonal to all queries of facts so far."""
+        if self.seen is None:
+            return query
+        seen = self.seen.to(query.device)
+        for _ in range(2):  # once more takes away what rounding left
+            query = query - (query @ seen.mT) @ seen
+        return query
+
+    def with_seen(self, query: Tensor) -> Mixture:
+        """Return the mixture with the directions that further queries, (n, dim), add."""
+        made = self
+        for one in query:
+            rest = made.unseen(one[None])
+            if float(rest.norm()) > LEAST_UNSEEN:
+                rest = normalize(rest, dim=-1)
+                made = replace(made, seen=rest if made.seen is None else torch.cat([made.seen, rest]))
+        return made
 
     def with_facts(self, *, allocations: Tensor, codes: Tensor, owners: Sequence[str]) -> Mixture:
         """Return the mixture with what further facts were given."""
@@ -77,6 +99,7 @@ class Mixture:
         if self.centre is None or self.allocations is None or self.codes is None:
             return {}
         named = {"centre": self.centre, "allocations": self.allocations, "codes": self.codes}
+        named |= {} if self.seen is None else {"seen": self.seen}
         for kind, part in zip(("lora_A", "lora_B", "router"), self.parts, strict=True):
             named |= {f"{kind}.{number}": tensor for number, tensor in enumerate(part)}
         return named
