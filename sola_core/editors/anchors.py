@@ -9,12 +9,13 @@ in training and in answers; k-means puts similar requests into one batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize, silu
 
+from sola_core.editors.neutral import NEUTRAL
 from sola_core.host.model import HostModel
 
 _SHARP = 10.0  # turns scores into the logits of the routing loss
@@ -25,7 +26,8 @@ _ROUNDS = 20  # of k-means; it is over much earlier
 class Projection:
     """The network that turns an anchor into what keys are compared with; frozen, or trained further with every batch."""
 
-    centre: Tensor  # (dim,)
+    centre: Tensor  # (dim,), of anchors
+    neutral: Tensor  # (questions, dim), anchors that no key may answer
     down: Tensor  # (2 dim, dim)
     up: Tensor  # (dim, 2 dim)
 
@@ -36,7 +38,12 @@ class Projection:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return its numbers by name."""
-        return {"projection.centre": self.centre, "projection.down": self.down, "projection.up": self.up}
+        return {
+            "projection.centre": self.centre,
+            "projection.neutral": self.neutral,
+            "projection.down": self.down,
+            "projection.up": self.up,
+        }
 
 
 def anchor(host: HostModel, text: str) -> Tensor:
@@ -62,34 +69,36 @@ def whitening(host: HostModel, ridge: float = 0.05) -> Projection:
     root = (vectors * (values.clamp_min(0.0) + ridge * values.mean()).rsqrt()) @ vectors.mT
     identity = torch.eye(len(root), dtype=torch.float64)
     down, up = torch.cat([root, -root]), torch.cat([identity, -identity], 1)
-    return Projection(centre=centre.float(), down=down.float(), up=up.float())
+    neutral = torch.stack([anchor(host, text) for text in NEUTRAL])
+    return Projection(centre=centre.float(), neutral=neutral, down=down.float(), up=up.float())
 
 
-def least_squares_key(projected: Tensor, ridge: float) -> Tensor:
-    """Return the smallest key, (dim,), that gives each of a batch's vectors, (n, dim), a score of nearly 1."""
-    vectors = projected.double()
+def least_squares_key(own: Tensor, neutral: Tensor, ridge: float) -> Tensor:
+    """Return the smallest key, (dim,), that nearly gives a batch's vectors, (n, dim), a score of 1 and neutral ones 0."""
+    vectors = torch.cat([own, neutral]).double()
+    wanted = torch.cat([torch.ones(len(own)), torch.zeros(len(neutral))]).double()
     gram = vectors @ vectors.mT + ridge * torch.eye(len(vectors), dtype=torch.float64)
-    weights: Tensor = torch.linalg.solve(gram, torch.ones(len(vectors), dtype=torch.float64))
+    weights: Tensor = torch.linalg.solve(gram, wanted)
     return (vectors.mT @ weights).float()
 
 
 def trained_route(
     projection: Projection,
     anchors: Tensor,
+    key: Tensor,
     keys: Sequence[Tensor],
     null: float | None,
     *,
     steps: int,
     lr: float,
-    ridge: float,
 ) -> tuple[Projection, Tensor]:
-    """Return the projection and a new expert's key, trained so that a batch's anchors meet it, as the paper trains both.
+    """Return the projection and a new expert's `key`, trained so that a batch's anchors meet it, as the paper trains both.
 
     The earlier `keys` are frozen, the projection is not: what they meet afterwards may be other questions than before.
     """
-    key = least_squares_key(projection.project(anchors), ridge).requires_grad_()
+    key = key.clone().requires_grad_()
     down, up = (tensor.clone().requires_grad_() for tensor in (projection.down, projection.up))
-    moving = Projection(centre=projection.centre, down=down, up=up)
+    moving = replace(projection, down=down, up=up)
     optimiser = torch.optim.Adam([key, down, up], lr=lr)
     with torch.enable_grad():
         for _ in range(steps):
@@ -100,7 +109,7 @@ def trained_route(
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-    return Projection(centre=projection.centre, down=down.detach(), up=up.detach()), key.detach()
+    return replace(projection, down=down.detach(), up=up.detach()), key.detach()
 
 
 def planned_order(vectors: Tensor, most: int) -> list[list[int]]:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from sola_core.editors.base import Plan
 from sola_core.editors.fitting import TargetRows, fitted_steps
+from sola_core.editors.guided import GuidedRouters
 from sola_core.editors.joint import Fact, Learnt
 from sola_core.editors.mixture import (
     LEAST_UNSEEN,
@@ -101,38 +102,22 @@ class Elder:
             state = state.replaced(centre=neutral_state(host, modules[0]))
         query = torch.stack([state.query(host.module_input(text, modules[0])) for _, text in asked])
         own = self._allocated(state, query, [place for place, _ in asked])  # (facts, L, N), 0 or 1
-        assigned = own[[place for place, _ in asked]].to(host.device, torch.float32)  # (rows, L, N)
-        query, free = query.to(host.device), (state.unseen(query) if settings.guard else query).to(host.device)
-        a, b, router = ([tensor.clone().to(host.device) for tensor in part] for part in state.parts)
-        moves = [torch.zeros_like(weight) for weight in router]
-        for tensor in (*a, *b, *moves):
-            tensor.requires_grad_()
-
-        def logs() -> Tensor:
-            """Return the log of the routers' scores, (rows, L, N)."""
-            pairs = zip(router, moves, strict=True)
-            return torch.stack([torch.log_softmax(query @ old.mT + free @ move.mT, -1) for old, move in pairs], 1)
-
-        def guided(scores: Tensor) -> Tensor:
-            return -(scores * assigned).sum((1, 2))
+        guided = GuidedRouters(
+            state, query, own[[place for place, _ in asked]], guard=settings.guard, device=host.device
+        )
+        a, b = ([tensor.clone().to(host.device).requires_grad_() for tensor in part] for part in (state.a, state.b))
 
         def loss() -> tuple[Tensor, Tensor]:
-            scores = logs()
-            gates = scores.exp() * assigned
+            gates, guide = guided.scores()
             each = rows.losses(mixed_modules(modules, a, b, gates, settings.rank, settings.scale, host.dtype))
-            return each, (each + settings.guide * guided(scores)).sum()
+            return each, (each + settings.guide * guide).sum()
 
         optimiser = torch.optim.Adam(
-            [{"params": [*a, *b], "lr": settings.lr}, {"params": moves, "lr": settings.router_lr}]
+            [{"params": [*a, *b], "lr": settings.lr}, {"params": guided.moves, "lr": settings.router_lr}]
         )
-        with torch.enable_grad():
-            for _ in range(settings.guide_steps):
-                optimiser.zero_grad(set_to_none=True)
-                for move, gradient in zip(moves, torch.autograd.grad(guided(logs()).sum(), moves), strict=True):
-                    move.grad = gradient
-                optimiser.step()
+        guided.lead(optimiser, settings.guide_steps)
         losses = yield from fitted_steps(
-            [*a, *b, *moves],
+            [*a, *b, *guided.moves],
             loss,
             host,
             optimiser=optimiser,
@@ -142,10 +127,7 @@ class Elder:
         made = state.replaced(
             a=tuple(tensor.detach().cpu() for tensor in a),
             b=tuple(tensor.detach().cpu() for tensor in b),
-            router=tuple(
-                (old + (state.unseen(move.detach()) if settings.guard else move.detach())).cpu()
-                for old, move in zip(router, moves, strict=True)
-            ),
+            router=guided.routers,
         )
         made = made.with_facts(
             allocations=own,

@@ -11,8 +11,8 @@ Two faults of the paper's design are mended, each by a setting that can be switc
 (`frozen_projection`), so no later batch moves what earlier keys meet; a null key with the score `null_key` keeps questions
 that no expert is about with the base model.
 Deviations: (1) the projection starts as a whitening of the host's embeddings and gives unit vectors; (2) a key is solved for
-by least squares from its batch's anchors, where the paper trains it through the gate, and with the top one kept the gate is 1:
-an expert depends on nothing but its batch, and acts in answers as it did in training; (3) experts are narrow, not copies
+by least squares, 1 for its batch's anchors and 0 for fixed neutral questions, where the paper trains it through the gate; the
+gate of the one expert that is kept is 1: an expert depends on nothing but its batch, and acts in answers as in training; (3) experts are narrow, not copies
 of the whole FFN; (4) without `frozen_projection`, key and projection are trained by the routing loss alone; (5) scores above 1
 count as 1, and among equals the newest expert answers, so a fact taught again is answered anew; (6) full batches, AdamW until
 `goal`; targets end with the end-of-turn token.
@@ -50,14 +50,14 @@ class LemoeSettings:
 
     depth: float = 0.7  # the layer whose MLP has experts beside it, as a share of all layers (paper: 18 of 32)
     width: int = 64  # inner features of an expert
-    expert_facts: int = 20  # most facts of one expert
+    expert_facts: int = 10  # most facts of one expert
     batch_facts: int = 100  # most facts that are planned together
     frozen_projection: bool = True
-    null_key: float | None = 0.5  # the score that an expert must pass; None: some expert answers everything
+    null_key: float | None = 0.6  # the score that an expert must pass; None: some expert answers everything
     ridge: float = 1e-3  # of a key
     route_steps: int = 20  # without a frozen projection
     route_lr: float = 1e-3  # without a frozen projection
-    lr: float = 5e-3
+    lr: float = 1e-2
     goal: float = 0.05  # nats
     max_steps: int = 80
     seed: int = 0
@@ -184,17 +184,12 @@ class Lemoe:
 
     def _keyed(self, projection: Projection, anchors: Tensor, keys: Sequence[Tensor]) -> tuple[Projection, Tensor]:
         settings = self.settings
+        own, neutral = projection.project(anchors), projection.project(projection.neutral)
+        key = least_squares_key(own, neutral, settings.ridge)
         if settings.frozen_projection:
-            return projection, least_squares_key(projection.project(anchors), settings.ridge)
-        return trained_route(
-            projection,
-            anchors,
-            keys,
-            settings.null_key,
-            steps=settings.route_steps,
-            lr=settings.route_lr,
-            ridge=settings.ridge,
-        )
+            return projection, key
+        null, steps, lr = settings.null_key, settings.route_steps, settings.route_lr
+        return trained_route(projection, anchors, key, keys, null, steps=steps, lr=lr)
 
     def _expert(
         self, facts: Sequence[Fact], key: Tensor, host: HostModel

@@ -13,30 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from sola_core.editors.neutral import NEUTRAL
 from sola_core.host.intervention import ModuleFunction
 from sola_core.host.model import HostModel
 
 LEAST_UNSEEN = 0.1  # length; a query of length 1 with less of its own cannot be given LoRAs of its own
-
-# what queries are centred on: questions of many kinds that no fact is about
-NEUTRAL = (
-    "What is it?",
-    "Who was the first person to do that?",
-    "Where can I find this place?",
-    "When did it happen?",
-    "Which of these is the best?",
-    "How many of them are there?",
-    "Tell me something about the sea.",
-    "Write a short story.",
-    "The weather today is",
-    "Why does it rain?",
-    "What should I cook tonight?",
-    "In which country is that?",
-    "How do I mend a bicycle?",
-    "Who wrote it?",
-    "What year was it made?",
-    "Explain how a clock works.",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +32,6 @@ class Mixture:
     codes: Tensor | None = None  # (texts, L, N): which the routers gave when it had been learnt
     seen: Tensor | None = None  # (directions, dim), orthonormal: what the queries of all facts span
     owners: tuple[str, ...] = ()  # the fact of each code
-
-    @property
-    def parts(self) -> tuple[tuple[Tensor, ...], ...]:
-        """All that is trained."""
-        return self.a, self.b, self.router
 
     def replaced(self, **changes: object) -> Mixture:
         """Return the mixture with other numbers."""
@@ -100,7 +76,7 @@ class Mixture:
             return {}
         named = {"centre": self.centre, "allocations": self.allocations, "codes": self.codes}
         named |= {} if self.seen is None else {"seen": self.seen}
-        for kind, part in zip(("lora_A", "lora_B", "router"), self.parts, strict=True):
+        for kind, part in (("lora_A", self.a), ("lora_B", self.b), ("router", self.router)):
             named |= {f"{kind}.{number}": tensor for number, tensor in enumerate(part)}
         return named
 
