@@ -6,12 +6,14 @@ the Hamming distance between allocation codes. A fact is trained on its prompt a
 (the paper trains on rephrasings too), in batches of `batch_facts`; no earlier fact is seen again.
 
 Deviations: (1) the query is centred on fixed questions and brought to unit length, since raw states of questions lie in one
-narrow cone; (2) in training the assigned LoRAs are the ones mixed ("hard" in the released code), weighted by the router's own
-softmax, so that a fact never writes into LoRAs that are not its own; (3) an allocation prefers the LoRAs that fewest facts
-have been given, chance deciding among equals (the paper: chance alone); (4) a fact is one label: two facts with equal answers
-get two allocations; (5) the route is decided once, at the last token of the user's text, and holds for the whole answer;
-(6) more and smaller LoRAs, larger learning rates and a stop at `goal`, as far as one fact needs (the paper: 4 LoRAs of rank 8,
-Adam 1e-4, 50 passes); (7) targets end with the end-of-turn token.
+narrow cone; (2) with `guard`, routers are trained orthogonally to the queries of earlier facts, so that these keep their codes
+(the paper lets routers drift); only directions are kept of those, and of a prompt that was taught before the code stays;
+(3) the routers are led to the allocation by the guided loss alone before LoRAs and routers are trained together; (4) in training the
+assigned LoRAs are the ones mixed ("hard" in the released code), weighted by the router's own softmax, so that a fact never writes
+into LoRAs that are not its own; (5) an allocation prefers the LoRAs that fewest facts have been given, chance deciding among
+equals (the paper: chance alone); (6) a fact is one label: two facts with equal answers get two allocations; (7) the route is decided
+once, at the last token of the user's text, and holds for the whole answer; (8) more and smaller LoRAs, larger learning rates
+and a stop at `goal` (the paper: 4 LoRAs of rank 8, Adam 1e-4, 50 passes); (9) targets end with the end-of-turn token.
 """
 
 from __future__ import annotations
