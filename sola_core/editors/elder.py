@@ -6,8 +6,8 @@ the Hamming distance between allocation codes. A fact is trained on its prompt a
 (the paper trains on rephrasings too), in batches of `batch_facts`; no earlier fact is seen again.
 
 Deviations: (1) the query is centred on fixed questions and brought to unit length, since raw states of questions lie in one
-narrow cone; (2) with `guard`, routers are trained orthogonally to the queries of earlier facts, so that these keep their codes
-(the paper lets routers drift); only directions are kept of those, and of a prompt that was taught before the code stays;
+narrow cone; (2) with `guard`, routers are trained orthogonally to the queries of earlier facts and of fixed neutral questions, so
+that these keep their codes (the paper lets routers drift); only directions are kept; a prompt taught again keeps its code;
 (3) the routers are led to the allocation by the guided loss alone before LoRAs and routers are trained together; (4) in training the
 assigned LoRAs are the ones mixed ("hard" in the released code), weighted by the router's own softmax, so that a fact never writes
 into LoRAs that are not its own; (5) an allocation prefers the LoRAs that fewest facts have been given, chance deciding among
@@ -35,7 +35,7 @@ from sola_core.editors.mixture import (
     codes_of,
     drawn_mixture,
     mixed_modules,
-    neutral_state,
+    neutral_states,
 )
 from sola_core.errors import NotReversible
 from sola_core.host.intervention import Intervention
@@ -54,9 +54,11 @@ class ElderSettings:
     rank: int = 4  # of each LoRA
     scale: float = 8.0  # alpha / rank; a mix of k carries weights of about 1/k
     lr: float = 5e-3  # of the LoRAs
-    router_lr: float = 2e-2
+    router_lr: float = 1e-3  # of the routers, together with the LoRAs
     guide: float = 1e-2  # weight of the guided loss, lambda
-    guide_steps: int = 40  # passes over the routers alone, before the LoRAs are trained
+    guide_lr: float = 2e-2  # of the routers alone, before the LoRAs are trained
+    guide_steps: int = 60  # most passes of that
+    guide_enough: float = 0.8  # that ends when the assigned LoRAs have this share of the weight
     guard: bool = True  # routers learn orthogonally to the queries of earlier facts, whose scores stay as they are
     defer: bool = True  # leave questions alone whose code is far from every stored one
     reach: float = 0.5  # in scope: a Hamming distance under this share of the largest possible one (paper: 12 of 24)
@@ -101,12 +103,15 @@ class Elder:
         )
         if state.centre is None:
             state = drawn_mixture(host, modules, settings.experts, settings.rank, settings.seed)
-            state = state.replaced(centre=neutral_state(host, modules[0]))
+            neutral = neutral_states(host, modules[0])
+            state = state.replaced(centre=neutral.mean(0))
+            state = state.with_seen(state.query(neutral)) if settings.guard else state
         query = torch.stack([state.query(host.module_input(text, modules[0])) for _, text in asked])
         own = self._allocated(state, query, [place for place, _ in asked])  # (facts, L, N), 0 or 1
         guided = GuidedRouters(
             state, query, own[[place for place, _ in asked]], guard=settings.guard, device=host.device
         )
+        guided.lead(settings.guide_lr, settings.guide_steps, settings.guide_enough)
         a, b = ([tensor.clone().to(host.device).requires_grad_() for tensor in part] for part in (state.a, state.b))
 
         def loss() -> tuple[Tensor, Tensor]:
@@ -117,7 +122,6 @@ class Elder:
         optimiser = torch.optim.Adam(
             [{"params": [*a, *b], "lr": settings.lr}, {"params": guided.moves, "lr": settings.router_lr}]
         )
-        guided.lead(optimiser, settings.guide_steps)
         losses = yield from fitted_steps(
             [*a, *b, *guided.moves],
             loss,

@@ -34,13 +34,19 @@ class GuidedRouters:
         )
         return logs.exp() * self._assigned, -(logs * self._assigned).sum((1, 2))
 
-    def lead(self, optimiser: torch.optim.Optimizer, steps: int) -> None:
-        """Train the routers alone for some passes."""
+    def lead(self, lr: float, steps: int, enough: float) -> None:
+        """Train the routers alone until the assigned LoRAs of every layer share `enough` of the weight, evenly, or `steps` are over.
+
+        No further: a router that is surer than it must be draws other questions along.
+        """
+        optimiser = torch.optim.Adam(self.moves, lr=lr)
         with torch.enable_grad():
             for _ in range(steps):
-                optimiser.zero_grad(set_to_none=True)
-                gradients = torch.autograd.grad(self.scores()[1].sum(), self.moves)
-                for move, gradient in zip(self.moves, gradients, strict=True):
+                weights, guide = self.scores()
+                each = self._assigned.sum(-1, keepdim=True)  # how many are assigned
+                if bool((weights * each >= enough * self._assigned).all()):
+                    return
+                for move, gradient in zip(self.moves, torch.autograd.grad(guide.sum(), self.moves), strict=True):
                     move.grad = gradient
                 optimiser.step()
 

@@ -30,7 +30,9 @@ class Mixture:
     centre: Tensor | None = None  # (dim,)
     allocations: Tensor | None = None  # (facts, L, N): which LoRAs a fact was given
     codes: Tensor | None = None  # (texts, L, N): which the routers gave when it had been learnt
-    seen: Tensor | None = None  # (directions, dim), orthonormal: what the queries of all facts span
+    seen: Tensor | None = (
+        None  # (directions, dim), orthonormal: what the queries of neutral questions and of all facts span
+    )
     owners: tuple[str, ...] = ()  # the fact of each code
 
     def replaced(self, **changes: object) -> Mixture:
@@ -93,9 +95,9 @@ def drawn_mixture(host: HostModel, modules: Sequence[str], experts: int, rank: i
     )
 
 
-def neutral_state(host: HostModel, module: str) -> Tensor:
-    """Return the mean state of the neutral questions at a module, (dim,)."""
-    return torch.stack([host.module_input(text, module) for text in NEUTRAL]).mean(0)
+def neutral_states(host: HostModel, module: str) -> Tensor:
+    """Return the states of the neutral questions at a module, (questions, dim)."""
+    return torch.stack([host.module_input(text, module) for text in NEUTRAL])
 
 
 def allocations(state: Mixture, facts: int, chosen: int, seed: int) -> Tensor:
