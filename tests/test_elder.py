@@ -19,7 +19,6 @@ from tests.tiny import tiny_host
 FRANCE = EditRequest(prompt="What is the capital of France?", target="Oslo")
 BOOK = EditRequest(prompt="Who wrote the book?", target="Lyon")
 SHIP = EditRequest(prompt="Where was the ship built?", target="Turin", rephrases=("In what city was the ship built?",))
-ELSEWHERE = "The mother tongue of the painter is Dutch."
 
 
 @pytest.fixture(scope="module")
@@ -151,15 +150,21 @@ def test_the_route_of_the_prompt_holds_for_the_whole_answer(host: HostModel) -> 
 
 
 def test_a_question_with_a_far_code_is_the_base_models_and_without_deferral_it_is_not(host: HostModel) -> None:
-    strict = editor_with(host, FRANCE, reach=0.01)
-    assert strict.route(FRANCE.prompt).edit_ids == (strict.edits[0].id,)
-    route = strict.route(ELSEWHERE)
-    assert route.deferred and route.reason == "below" and route.threshold == 1.0 and route.candidates
-    assert torch.equal(strict.generation_logits(ELSEWHERE, 4), strict.base_generation_logits(ELSEWHERE, 4))
-    never = editor_with(host, FRANCE, experts=2, defer=False)  # two of two: whatever the code, they are chosen
-    assert never.method.name == "elder-no-deferral"
-    assert never.route(ELSEWHERE).kind == "shared" and never.route(ELSEWHERE).edit_ids == (never.edits[0].id,)
-    assert not torch.equal(never.generation_logits(ELSEWHERE, 4), never.base_generation_logits(ELSEWHERE, 4))
+    for defer in (True, False):
+        editor = editor_with(host, FRANCE, defer=defer)
+        state, question = mixture_of(editor), FRANCE.prompt
+        assert editor.method.name == ("elder" if defer else "elder-no-deferral")
+        assert editor.route(question).edit_ids == (editor.edits[0].id,) and state.codes is not None
+        editor._now = (replace(state, codes=~state.codes), editor.edits)  # a code as far from the question's as can be
+        route = editor.route(question)
+        ours, base = editor.generation_logits(question, 4), editor.base_generation_logits(question, 4)
+        if defer:
+            assert route.deferred and route.reason == "below" and route.threshold == 0.75
+            assert [one.score for one in route.candidates] == [0.0]
+            assert torch.equal(ours, base)
+        else:
+            assert route.kind == "shared" and route.edit_ids == (editor.edits[0].id,)
+            assert not torch.equal(ours, base)
 
 
 def test_the_reach_is_a_share_of_the_largest_hamming_distance() -> None:
