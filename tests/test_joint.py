@@ -141,6 +141,13 @@ def test_deleting_is_what_the_method_declares(editor: JointEditor) -> None:
         assert str(refused.value) == editor.capabilities.why
         assert editor.state_digest == held and len(editor.edits) == len(FACTS)
         return
+    if editor.capabilities.delete == "batch":  # facts taught together go together or not at all
+        together = JointEditor(method=editor.method, host=editor.host)
+        batch = together.edit_many(FACTS)
+        held = together.state_digest
+        with pytest.raises(NotReversible, match="together"):
+            together.delete(batch[0].id)
+        assert together.state_digest == held and together.edits == tuple(batch)
     editor.delete(first.id)
     assert first.id not in {edit.id for edit in editor.edits}
     assert all(first.id not in editor.route(prompt).edit_ids for prompt in PROMPTS)

@@ -66,6 +66,24 @@ def _rls(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
     return Rls()  # nothing in it is drawn at random
 
 
+def _elder(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.elder import Elder, ElderSettings
+
+    return Elder(ElderSettings(seed=seed))
+
+
+def _elder_no_deferral(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.elder import Elder, ElderSettings
+
+    return Elder(ElderSettings(seed=seed, defer=False))
+
+
+def _lemoe(seed: int, encoder: TextEncoder | None) -> JointMethod[Any]:
+    from sola_core.editors.lemoe import Lemoe, LemoeSettings
+
+    return Lemoe(LemoeSettings(seed=seed))
+
+
 Maker = Callable[[int, "TextEncoder | None"], "JointMethod[Any]"]
 JOINT: dict[str, Maker] = {
     "retrieval": _retrieval,
@@ -76,6 +94,9 @@ JOINT: dict[str, Maker] = {
     "melo": _melo,
     "melo-frozen": _melo_frozen,
     "rls": _rls,
+    "elder": _elder,
+    "elder-no-deferral": _elder_no_deferral,
+    "lemoe": _lemoe,
 }
 METHODS = ("sola", *JOINT)
 READS_TEXTS = ("retrieval",)  # methods that need an encoder
