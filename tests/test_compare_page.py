@@ -30,6 +30,7 @@ def test_two_methods_are_compared_asked_and_a_fact_is_taken_back(come: Come) -> 
     expect(page.locator("#compare-stop")).to_be_disabled()
     expect(page.locator("#compare-table")).to_contain_text("3 of 3")
     expect(page.locator("#compare-curves .main-svg").first).to_be_visible()
+    expect(page.locator("#compare-places-card")).to_be_hidden()  # neither of the two keeps facts at places with circles
 
     page.get_by_label(texts.QUESTION).fill(PROMPT)
     page.get_by_role("button", name=texts.ASK).click()

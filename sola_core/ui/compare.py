@@ -52,11 +52,15 @@ def compare_panel(studio: Studio) -> ComparePanel:
         parts["table"] = gr.HTML(elem_id="compare-table")
         gr.HTML(markup.subheading(texts.CURVES, texts.CURVES_HINT))
         parts["curves"] = gr.Plot(label=texts.CURVES, show_label=False, elem_id="compare-curves")
-        with gr.Group(visible=HIDDEN, elem_classes="sola-bare") as parts["places"], gr.Column():
-            gr.HTML(markup.subheading(texts.PLACES, texts.PLACES_HINT))
-            parts["map"] = gr.Plot(label=texts.PLACES, show_label=False, elem_id="compare-places")
         with gr.Accordion(texts.AS_TABLE, open=False, elem_id="compare-more"):
             parts["details"] = gr.HTML()
+    # beside the results and not in them: a group that is shown again shows the hidden groups in it, too
+    with (
+        gr.Group(visible=HIDDEN, elem_classes="sola-bare") as parts["places"],
+        gr.Column(elem_classes="sola-card", elem_id="compare-places-card"),
+    ):
+        gr.HTML(markup.heading("", texts.PLACES, texts.PLACES_HINT))
+        parts["map"] = gr.Plot(label=texts.PLACES, show_label=False, elem_id="compare-places")
     with (
         gr.Group(visible=HIDDEN, elem_classes="sola-bare") as parts["after"],
         gr.Column(elem_classes="sola-compare-after"),
