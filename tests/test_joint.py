@@ -28,9 +28,10 @@ FACTS = (
 ELSEWHERE = "The mother tongue of the painter is Dutch."
 PROMPTS = (*(fact.prompt for fact in FACTS), ELSEWHERE)
 METHODS = tuple(JOINT)
+WITH_ENTRIES = tuple(name for name in METHODS if isinstance(joint_method(name, 0, tiny_encoder()), HasEntries))
 
 
-@pytest.fixture(scope="module", params=["llama", "gpt2"])
+@pytest.fixture(scope="module", params=["llama", pytest.param("gpt2", marks=pytest.mark.long)])
 def host(request: pytest.FixtureRequest) -> HostModel:
     return tiny_host(request.param)
 
@@ -141,13 +142,6 @@ def test_deleting_is_what_the_method_declares(editor: JointEditor) -> None:
         assert str(refused.value) == editor.capabilities.why
         assert editor.state_digest == held and len(editor.edits) == len(FACTS)
         return
-    if editor.capabilities.delete == "batch":  # facts taught together go together or not at all
-        together = JointEditor(method=editor.method, host=editor.host)
-        batch = together.edit_many(FACTS)
-        held = together.state_digest
-        with pytest.raises(NotReversible, match="together"):
-            together.delete(batch[0].id)
-        assert together.state_digest == held and together.edits == tuple(batch)
     editor.delete(first.id)
     assert first.id not in {edit.id for edit in editor.edits}
     assert all(first.id not in editor.route(prompt).edit_ids for prompt in PROMPTS)
@@ -156,11 +150,15 @@ def test_deleting_is_what_the_method_declares(editor: JointEditor) -> None:
     if editor.capabilities.delete == "batch":
         for edit in editor.edits:
             editor.delete(edit.id)
-        first, second = editor.edit_many(FACTS[:2])
+        batch = editor.edit_many(FACTS[:2])
         editor.edit(FACTS[2])
-        editor.delete(first.id)
-        assert all(first.id not in editor.route(prompt).edit_ids for prompt in PROMPTS)
-        editor.delete(second.id)  # the last of its batch
+        held = editor.state_digest
+        try:
+            for edit in batch:
+                editor.delete(edit.id)
+        except NotReversible as refused:  # those that were learnt together go together, or not at all
+            assert "together" in str(refused) and editor.state_digest == held and len(editor.edits) == len(FACTS)
+            return
     if editor.capabilities.delete in ("exact", "batch"):
         never = JointEditor(method=editor.method, host=editor.host)
         for edit in editor.edits:
@@ -196,8 +194,12 @@ def test_switching_is_what_the_method_declares(editor: JointEditor) -> None:
         batch = together.edit_many(FACTS[:2])
         together.edit(FACTS[2])
         held, before = together.state_digest, logits(together)
-        for edit in batch:
-            together.set_enabled(edit.id, False)
+        try:
+            for edit in batch:
+                together.set_enabled(edit.id, False)
+        except NotReversible as refused:
+            assert "together" in str(refused) and together.state_digest == held
+            return
         never = JointEditor(method=editor.method, host=editor.host)
         never.edit(FACTS[2])
         assert same(logits(together), logits(never))
@@ -206,10 +208,10 @@ def test_switching_is_what_the_method_declares(editor: JointEditor) -> None:
         assert together.state_digest == held and same(logits(together), before)
 
 
+@pytest.mark.parametrize("editor", WITH_ENTRIES, indirect=True)
 def test_entries_hold_every_fact_and_lie_where_questions_do(editor: JointEditor) -> None:
     method = editor.method
-    if not isinstance(method, HasEntries):
-        pytest.skip("this method has no entries")
+    assert isinstance(method, HasEntries)
     state = method.empty(editor.host)
     assert method.entries(state) == ()
     for number, fact in enumerate(FACTS):

@@ -39,7 +39,12 @@ def taught(host: HostModel, method: str) -> AnyEditor:
     return editor
 
 
-@pytest.mark.parametrize("method", METHODS)
+EACH = ("sola", "lora", "rls")  # one of each kind every time, all of them in `make long`
+
+
+@pytest.mark.parametrize(
+    "method", [name if name in EACH else pytest.param(name, marks=pytest.mark.long) for name in METHODS]
+)
 def test_what_a_method_says_of_deleting_is_what_is_seen(host: HostModel, method: str) -> None:
     with taught(host, method) as editor:
         found = take_back(editor, partial(opened, host, method))
