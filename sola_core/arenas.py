@@ -94,6 +94,11 @@ class Arenas:
             self._sweep(self.limits.page_seconds)
             return visitor.key in self._rooms
 
+    def runs(self, visitor: Visitor) -> bool:
+        """Say whether a contest of this visitor's is being run."""
+        with self._lock:
+            return any(room.visitor == visitor for room in self._running)
+
     @contextmanager
     def visit(self, visitor: Visitor) -> Iterator[Arena]:
         """Hold the visitor's contest; raise InvalidInput when there is none."""

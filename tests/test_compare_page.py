@@ -32,6 +32,8 @@ def test_two_methods_are_compared_asked_and_a_fact_is_taken_back(come: Come) -> 
     expect(page.locator("#compare-curves .main-svg").first).to_be_visible()
     expect(page.locator("#compare-places-card")).to_be_hidden()  # neither of the two keeps facts at places with circles
 
+    expect(page.locator("#compare-undone")).to_be_hidden()  # nor was anything taken back
+
     page.get_by_label(texts.QUESTION).fill(PROMPT)
     page.get_by_role("button", name=texts.ASK).click()
     expect(page.get_by_role("region", name="SoLA")).to_contain_text("Fact 1 answered", timeout=60 * SECONDS)
@@ -48,7 +50,9 @@ def test_two_methods_are_compared_asked_and_a_fact_is_taken_back(come: Come) -> 
     assert visit.digest() == digest  # the visitor's own edits were never touched
 
     visit.reload()
-    visit.open("Compare")
+    expect(page.locator("#compare-undo-status")).to_have_text(re.compile("taken back"), timeout=60 * SECONDS)
+    visit.open("Compare")  # after all has arrived
+    expect(page.locator("#compare-undo-chart .main-svg").first).to_be_visible()
     expect(page.locator("#compare-undo-status")).to_contain_text("taken back by SoLA", timeout=60 * SECONDS)
     page.locator("#compare-more").get_by_role("button", name=texts.AS_TABLE).click()
     expect(page.locator("#compare-more")).to_contain_text("After 3")

@@ -90,6 +90,8 @@ def test_a_contest_is_run_asked_and_a_fact_taken_back(studio: Studio, act: Compa
     assert "bit for bit" in undone["undo_table"] and "told apart" in undone["undo_table"]
     again = parts(act.resume("", ME))  # as after a reload of the page
     assert again["undo_table"] == undone["undo_table"] and again["table"] == end["table"]
+    assert [one["visible"] for one in act.opened("", ME)] == [True, "hidden", True, True]  # type: ignore[index]
+    assert [one["visible"] for one in act.opened("", OTHER)] == ["hidden"] * 4  # type: ignore[index]
     assert len(studio.registry) == 0  # the visitor's own edits were never touched
 
 
@@ -108,6 +110,7 @@ def test_a_run_that_is_stopped_says_so_and_keeps_nothing(studio: Studio, act: Co
     running = act.run(["sola", "lora"], LINES, "", ME)
     next(running)
     next(running)
+    assert act.opened("", ME) == (gr.skip(),) * 4  # another tab was looked at meanwhile
     running.close()
     rest = parts(act.unfinished("", ME))
     assert texts.STOPPED in rest["status"] and rest["after"]["visible"] == "hidden" and len(studio.arenas) == 0

@@ -61,8 +61,8 @@ def build(studio: Studio, *, mcp: bool = False) -> GuardedBlocks:
                 wires.lesson = lesson_panel(studio)
             with _tab("history"):
                 wires.history = history_panel()
-            with _tab("compare"):
-                wires.compare = compare_panel(studio)
+            with _tab("compare") as tab:
+                wires.compare = compare_panel(studio, tab)
             with _tab("keep"), gr.Row(elem_classes="sola-main"):
                 with _column(6):
                     with _card("proof"):

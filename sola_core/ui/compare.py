@@ -13,7 +13,7 @@ from gradio.events import Dependency
 from sola_core.studio import Studio
 from sola_core.ui import compare_markup, compare_words, joining, markup
 from sola_core.ui import compare_texts as texts
-from sola_core.ui.compare_handlers import ASKED, PARTS, TAKEN, CompareHandlers
+from sola_core.ui.compare_handlers import ASKED, GROUPS, PARTS, TAKEN, CompareHandlers
 from sola_core.ui.visible import HIDDEN
 
 CHOSEN = 3  # methods that are chosen at first
@@ -23,6 +23,7 @@ CHOSEN = 3  # methods that are chosen at first
 class ComparePanel:
     """The components that are listened to or filled."""
 
+    tab: gr.Tab
     methods: gr.CheckboxGroup
     facts: gr.Textbox
     few: gr.Button
@@ -39,7 +40,7 @@ class ComparePanel:
         return [self.parts[name] for name in PARTS]
 
 
-def compare_panel(studio: Studio) -> ComparePanel:
+def compare_panel(studio: Studio, tab: gr.Tab) -> ComparePanel:
     """Draw the tab."""
     parts: dict[str, gr.components.Component] = {}
     with gr.Column(elem_classes="sola-card", elem_id="compare-card"):
@@ -69,8 +70,15 @@ def compare_panel(studio: Studio) -> ComparePanel:
             question, ask = _asking(parts)
         with gr.Column(elem_classes="sola-card", elem_id="compare-undo-card"):
             undo = _undoing(parts)
+    with (
+        gr.Group(visible=HIDDEN, elem_classes="sola-bare") as parts["undo_group"],
+        gr.Column(elem_classes="sola-card", elem_id="compare-undone"),
+    ):
+        gr.HTML(markup.heading("", texts.UNDO_TABLE))
+        parts["undo_chart"] = gr.Plot(label=texts.UNDO_CHART, show_label=False, elem_id="compare-undo-chart")
+        parts["undo_table"] = gr.HTML(elem_id="compare-undo-table")
     return ComparePanel(
-        methods=methods, facts=facts, few=few, many=many, run=run, question=question, ask=ask, undo=undo, parts=parts,
+        tab=tab, methods=methods, facts=facts, few=few, many=many, run=run, question=question, ask=ask, undo=undo, parts=parts,
     )  # fmt: skip
 
 
@@ -129,10 +137,6 @@ def _undoing(parts: dict[str, gr.components.Component]) -> gr.Button:
             texts.STOP, interactive=False, scale=1, min_width=90, elem_id="compare-undo-stop"
         )
     parts["undo_status"] = gr.HTML(elem_id="compare-undo-status")
-    # in a column: a group draws a frame round what it holds itself
-    with gr.Group(visible=HIDDEN, elem_classes="sola-bare") as parts["undo_group"], gr.Column():
-        parts["undo_chart"] = gr.Plot(label=texts.UNDO_CHART, show_label=False, elem_id="compare-undo-chart")
-        parts["undo_table"] = gr.HTML(elem_id="compare-undo-table")
     return undo
 
 
@@ -160,6 +164,8 @@ def join_compare(
     joining.quick(took.failure, act.undo_unfinished, [token], taken)
     _stops(parts["undo_stop"], took)
     joining.quick(arrived.then, act.resume, [token], panel.shown)
+    # in a tab that was never opened, Gradio 6.31 loses updates of `visible`
+    joining.quick(panel.tab.select, act.opened, [token], [parts[name] for name in GROUPS])
 
 
 def _stops(button: gr.components.Component, run: Dependency) -> None:

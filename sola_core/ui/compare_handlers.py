@@ -28,6 +28,7 @@ REDRAW_SECONDS = 0.25
 Shown = tuple[object, ...]
 ASKED: Final = ("replies", "ask_note", "ask_stop")
 TAKEN: Final = ("undo_status", "undo_group", "undo_chart", "undo_table", "undo_stop")
+GROUPS: Final = ("results", "places", "after", "undo_group")  # what comes and goes
 PARTS: Final = (
     *("status", "results", "table", "curves", "places", "map", "details", "after", "number", "stop"),
     *ASKED,
@@ -76,6 +77,14 @@ class CompareHandlers:
     def resume(self, token: object, request: gr.Request) -> Shown:
         """Show the contest that the visitor has, if there is one."""
         return self._view(border.visitor(self._registry, request, token), "")
+
+    def opened(self, token: object, request: gr.Request) -> Shown:
+        """Show, when the tab is opened, what belongs to the contest that the visitor has; while one runs, leave all as it is."""
+        visitor = border.visitor(self._registry, request, token)
+        if self._arenas.runs(visitor):
+            return (gr.skip(),) * len(GROUPS)
+        rest = dict(zip(PARTS, self._view(visitor, ""), strict=True))
+        return tuple(rest[name] for name in GROUPS)
 
     def unfinished(self, token: object, request: gr.Request) -> Shown:
         """Say that a contest was stopped or failed; an error has told its reason in a message of its own."""
