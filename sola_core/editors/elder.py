@@ -49,7 +49,7 @@ class ElderSettings:
 
     depth: float = 0.6  # the first mixed layer, as a share of all layers
     layers: int = 6  # mixed layers, one after another, L
-    experts: int = 16  # LoRAs in each of them, N
+    experts: int = 48  # LoRAs in each of them, N; facts that share one write over each other
     chosen: int = 2  # LoRAs of each layer that answer, k
     rank: int = 4  # of each LoRA
     scale: float = 8.0  # alpha / rank; a mix of k carries weights of about 1/k
