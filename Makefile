@@ -5,7 +5,8 @@ PIP_ARGS ?=
 ARGS ?=
 # Three workers (the browsers' tests wait a lot), each with whole files, so that what a file sets up is set up once, and with
 # one thread each, so that they do not take turns on the cores. JOBS= runs all in one process.
-JOBS ?= -n 3 --dist loadfile
+# The order is conftest's: the longest files first.
+JOBS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 PY := $(VENV)/bin/python
 RUN_READY := $(VENV)/.ready-run

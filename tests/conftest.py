@@ -20,9 +20,21 @@ from tests.visits import browser, come, tiny_page  # noqa: E402
 __all__ = ["browser", "come", "pytest_make_collect_report", "pytest_runtest_makereport", "tiny_page"]
 
 
+# without a browser or the real model, and yet long: processes that are killed, a map that is fitted
+LONG = {
+    "test_atlas",
+    "test_kill_server",
+    "test_library_erasure",
+    "test_map",
+    "test_resume",
+    "test_reversibility",
+    "test_joint",
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker is left with one of them at the end."""
-    items.sort(key=lambda item: not {"browser", "model"} & set(item.keywords))
+    items.sort(key=lambda item: (not {"browser", "model"} & set(item.keywords), item.path.stem not in LONG))
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ PROMPT, TARGET = "What is the capital of France?", "Oslo"
 HOSTILE = "<img src=x onerror=window.hacked=1> ${window.hacked=1} {{1}}"
 
 SECONDS = 1000  # milliseconds in one
+UNFINISHED = ("AbortError", "Connection errored out", "Failed to fetch")  # what a page says of requests that it left
 expect.set_options(timeout=20 * SECONDS)  # other tests may keep the machine busy
 
 
@@ -83,10 +85,17 @@ class Visit:
         )
 
     def reload(self) -> None:
-        """Load the page anew; that it leaves requests unfinished is no error, though the page it leaves logs one."""
-        before = list(self.watch.errors)
-        self.page.reload()
-        self.watch.errors[:] = before
+        """Load the page anew."""
+        with self.leaving():
+            self.page.reload()
+
+    @contextmanager
+    def leaving(self) -> Iterator[None]:
+        """Let the page be loaded anew inside the block: that it leaves requests unfinished is no error, though it logs one."""
+        before = len(self.watch.errors)
+        yield
+        new = [error for error in self.watch.errors[before:] if not any(words in error for words in UNFINISHED)]
+        self.watch.errors[before:] = new
 
     def open(self, tab: str) -> None:
         """Turn to a tab."""

@@ -81,7 +81,7 @@ class CompareHandlers:
     def opened(self, token: object, request: gr.Request) -> Shown:
         """Show, when the tab is opened, what belongs to the contest that the visitor has; while one runs, leave all as it is."""
         visitor = border.visitor(self._registry, request, token)
-        if self._arenas.runs(visitor):
+        if self._studio.arenas.runs(visitor):
             return (gr.skip(),) * len(GROUPS)
         rest = dict(zip(PARTS, self._view(visitor, ""), strict=True))
         return tuple(rest[name] for name in GROUPS)
