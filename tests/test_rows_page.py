@@ -79,6 +79,7 @@ def test_an_edit_is_probed_with_lines_of_ones_own_while_the_list_changes_and_the
     assert page.evaluate("window.hacked") is None
 
 
+@pytest.mark.long
 def test_many_edits_are_searched_and_sorted_and_a_probe_can_be_stopped(come: Come, full_page: Served) -> None:
     page = come(full_page).page
     expect(page.locator("#edits-card .sola-row")).to_have_count(12)

@@ -18,7 +18,7 @@ def test_a_fact_is_taught_found_in_other_words_switched_off_and_deleted_beside_a
     come: Come, real_host: HostModel, real_encoder: TextEncoder
 ) -> None:
     fact = "What is the capital of Vellmora?"
-    with served(real_host, real_encoder, limits=Limits(answer_tokens=16)) as server:
+    with served(real_host, real_encoder, limits=Limits(answer_tokens=10)) as server:
         visit, other = come(server), come(server)
         start = visit.digest()
         untouched = visit.ask(fact)
