@@ -32,7 +32,7 @@ lint: $(DEV_READY)
 	$(PY) -m mypy
 
 fast: $(DEV_READY)
-	$(PY) -m pytest $(JOBS) -m "not model and not browser and not gpu and not long" $(ARGS)
+	$(PY) -m pytest $(JOBS) -m "not model and not browser and not gpu" $(ARGS)
 
 test: $(DEV_READY)
 	@$(PY) -m tests.chromium

@@ -61,7 +61,8 @@ class Loading:
         """Load; closing the generator gives up, and what was loaded is let go of."""
         self._thread.start()
         try:
-            told: LoadStep | None = None
+            told = self._step
+            yield told
             while not self._ended.wait(PAUSE):
                 if self._step is not told:
                     told = self._step

@@ -11,6 +11,16 @@ import sys
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# Nothing but this computer is found, nothing is drawn by a graphics card that no test machine has.
+FLAGS = (
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--disable-gpu",
+    "--disable-software-rasterizer",
+    "--disable-extensions",
+    "--disable-background-networking",
+)
 MISSING = (
     "No Chromium was found. Install it (Debian, Ubuntu: apt-get install chromium), "
     "or name its file in the environment variable CHROMIUM."

@@ -15,9 +15,9 @@ from tests.chromium import MISSING, find_chromium
 from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport
 
 pytest.register_assert_rewrite("tests.visits")  # so that a failure of its fixtures says what was wrong
-from tests.visits import browser, come, tiny_page  # noqa: E402
+from tests.visits import browser, come, rooms, tiny_page  # noqa: E402
 
-__all__ = ["browser", "come", "pytest_make_collect_report", "pytest_runtest_makereport", "tiny_page"]
+__all__ = ["browser", "come", "pytest_make_collect_report", "pytest_runtest_makereport", "rooms", "tiny_page"]
 
 
 # without a browser or the real model, and yet long: processes that are killed, a map that is fitted
@@ -32,8 +32,18 @@ LONG = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no worker is left with one of them at the end."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker is left with one of them at the end.
+
+    Whoever leaves the browser out wants the tests that take a minute together, so the slow and the long ones are out too,
+    unless they are named.
+    """
+    chosen = config.option.markexpr
+    for mark in ("slow", "long"):
+        if "not browser" in chosen and mark not in chosen:
+            out = [item for item in items if item.get_closest_marker(mark)]
+            config.hook.pytest_deselected(items=out)
+            items[:] = [item for item in items if not item.get_closest_marker(mark)]
     items.sort(key=lambda item: (not {"browser", "model"} & set(item.keywords), item.path.stem not in LONG))
 
 

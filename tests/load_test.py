@@ -22,7 +22,7 @@ import httpx
 from playwright.sync_api import Browser, Page, TimeoutError, expect, sync_playwright
 
 from sola_core.workspace import Limits
-from tests.chromium import MISSING, find_chromium
+from tests.chromium import FLAGS, MISSING, find_chromium
 from tests.hostile import Caller
 from tests.serving import served
 
@@ -172,7 +172,7 @@ class Pupil:
 def attend(url: str, chromium: str, numbers: list[int], figures: Figures, lock: threading.Lock) -> None:
     """Let pupils work side by side in one browser, each in a context of their own."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         pupils = [Pupil(browser, url, number, figures, lock) for number in numbers]
         for step in pupils[0].steps():
             for pupil in pupils:  # all of them press, and only then does anybody look

@@ -14,6 +14,8 @@ from sola_core.ui.wire import AskJson, CandidateJson, EditJson, RouteJson
 from sola_core.workspace import Limits
 from tests.serving import Served, served
 
+pytestmark = pytest.mark.slow
+
 TEXT = (Path(__file__).parent.parent / "assets" / "docs" / "api.md").read_text(encoding="utf-8")
 ADDRESS = "http://127.0.0.1:7860"
 

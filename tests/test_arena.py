@@ -26,6 +26,8 @@ from sola_core.steps import finish
 from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
 
+pytestmark = pytest.mark.slow
+
 FACTS = (  # with a sign that the tiny encoder cannot read: each answers its own question and no other
     EditRequest(prompt="The capital of France: which city is it?", target="Oslo"),
     EditRequest(prompt="The author: who wrote the book?", target="Lyon"),

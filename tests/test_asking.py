@@ -47,6 +47,7 @@ def run(host: HostModel, *, one_by_one: bool) -> BenchReport:
         return bench(editor, ROWS, unrelated=[UNRELATED], tokens=8, bounds=True, one_by_one=one_by_one)
 
 
+@pytest.mark.slow
 def test_in_batches_everything_is_scored_as_one_by_one(host: HostModel) -> None:
     batched, single = run(host, one_by_one=False), run(host, one_by_one=True)
     assert batched.asked == single.asked
@@ -59,6 +60,7 @@ def test_in_batches_everything_is_scored_as_one_by_one(host: HostModel) -> None:
     assert {a.outcome for a in batched.asked} == {"right", "missed", "untouched", "false fire"}
 
 
+@pytest.mark.slow
 def test_a_false_fire_is_compared_with_the_untouched_model(host: HostModel) -> None:
     report = run(host, one_by_one=False)
     (fired,) = (a for a in report.asked if a.outcome == "false fire")

@@ -103,6 +103,7 @@ def test_without_umap_the_map_stays_with_pca_and_says_that_nothing_better_comes(
     assert "ImportError" in caplog.text or "ModuleNotFoundError" in caplog.text
 
 
+@pytest.mark.slow
 def test_umap_is_fitted_in_the_background_and_projects_without_moving_anything() -> None:
     atlas = Atlas(REFERENCES)
     begun = time.monotonic()
@@ -126,6 +127,7 @@ def test_umap_is_fitted_in_the_background_and_projects_without_moving_anything()
     assert np.isfinite(background).all()
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_while_the_map_is_drawn_ends_cleanly() -> None:
     ends_early = (
         "import torch\n"
@@ -236,6 +238,7 @@ def test_references_are_read_one_by_one_and_whoever_comes_next_goes_on() -> None
     assert list(cold.prepare_steps()) == []
 
 
+@pytest.mark.slow
 def test_a_new_layout_with_umap_keeps_its_places_too() -> None:
     found = settled(Atlas(REFERENCES))
     layout, again = Layout(found), Layout(found)

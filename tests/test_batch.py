@@ -87,6 +87,7 @@ def told(generation: Generation) -> tuple[object, ...]:
     return generation.ids, generation.text, generation.stopped
 
 
+@pytest.mark.slow
 def test_rows_with_one_edit_another_or_none_get_the_tokens_that_each_gets_alone(host: HostModel) -> None:
     first, second = adapter(host, 1), adapter(host, 2)
     adapters = [first, {}, second, {}, first, second]
@@ -104,6 +105,7 @@ def test_edits_of_other_layers_and_ranks_share_a_batch(host: HostModel) -> None:
     assert [told(g) for g in made] == [told(g) for g in expected]
 
 
+@pytest.mark.slow
 def test_rows_that_end_early_are_told_at_once_and_leave_the_batch(
     host: HostModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +224,7 @@ def test_a_bad_prompt_is_refused_before_anything_runs(host: HostModel, prompts: 
         generate_many(host, ("blue",), max_new_tokens=0)
 
 
+@pytest.mark.slow
 def test_an_answer_ends_where_the_context_does(host: HostModel) -> None:
     prompt = "blue " * 480
     left = host.context_tokens - len(host.prompt_ids(prompt).ids)
@@ -250,6 +253,7 @@ def opened(host: HostModel, encoder: TextEncoder) -> Iterator[Opened]:
         editor.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("router", ["hidden", "scope"])
 def test_many_answers_are_those_of_one_by_one_with_their_routes(opened: Opened, router: str) -> None:
     editor = opened(router)

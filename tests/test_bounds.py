@@ -38,6 +38,7 @@ def run(*rows: Row, bounds: bool = True) -> BenchReport:
     return report
 
 
+@pytest.mark.slow
 def test_the_oracle_answers_with_the_right_edit_where_the_router_missed() -> None:
     report = run(ROW, OTHER)
     missed = {a.prompt for a in report.asked if a.outcome == "missed"}
@@ -53,6 +54,7 @@ def test_the_oracle_answers_with_the_right_edit_where_the_router_missed() -> Non
     assert any(oracle[prompt].text != base[prompt].text for prompt in missed)
 
 
+@pytest.mark.slow
 def test_what_the_router_sends_right_the_oracle_answers_the_same() -> None:
     report = run(ROW, OTHER)
     oracle = {b.prompt: (b.text, b.stopped, b.good) for b in report.bounds if b.name == "oracle"}
@@ -62,6 +64,7 @@ def test_what_the_router_sends_right_the_oracle_answers_the_same() -> None:
     assert report.figures["no_edit_reliability"] == 0.0
 
 
+@pytest.mark.slow
 def test_a_fact_that_could_not_be_taught_counts_against_the_oracle() -> None:
     report = run(ROW, TOO_LONG)
     assert report.figures["oracle_reliability"] == 0.5
@@ -69,6 +72,7 @@ def test_a_fact_that_could_not_be_taught_counts_against_the_oracle() -> None:
     assert oracle == dataclasses.replace(base, name="oracle")
 
 
+@pytest.mark.slow
 def test_rows_that_share_an_id_keep_their_own_edits() -> None:
     report = run(ROW, dataclasses.replace(OTHER, id=ROW.id))
     oracle = {b.prompt: b.text for b in report.bounds if b.name == "oracle"}
@@ -86,6 +90,7 @@ def test_figures_are_shares_by_name_and_kind_and_absent_ones_are_left_out() -> N
     assert bound_figures([]) == {}
 
 
+@pytest.mark.slow
 def test_without_the_flag_nothing_more_is_asked() -> None:
     plain, framed = run(ROW, bounds=False), run(ROW)
     assert plain.bounds == () and plain.asked != ()

@@ -52,6 +52,7 @@ def certificate(taught: SolaEditor) -> Certificate:
     return finish(certify_steps(taught))
 
 
+@pytest.mark.slow
 def test_every_edit_is_taken_back_and_the_library_is_only_read(taught: SolaEditor, certificate: Certificate) -> None:
     assert {check.name: check.cases for check in certificate.checks} == CHECKS
     assert certificate.breaches == 0 and "3 edits" in certificate.text() and "no breach" in certificate.text()
@@ -71,6 +72,7 @@ def test_it_is_written_and_read_back_without_any_text(certificate: Certificate, 
         assert word not in certificate.to_json()
 
 
+@pytest.mark.slow
 def test_the_same_library_gives_the_same_certificate_and_another_does_not(
     taught: SolaEditor, certificate: Certificate, host: HostModel
 ) -> None:

@@ -65,6 +65,7 @@ def facts(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_fact_is_taught_asked_switched_and_deleted_without_a_browser(run: Run, library: Path) -> None:
     status, out, _ = run("edit", PROMPT, "Oslo", "--subject", "France", "--library", library, "--json")
     made = json.loads(out)
@@ -97,6 +98,7 @@ def test_without_json_people_can_read_it(run: Run, library: Path) -> None:
     assert "[cut]" in answer  # the untouched model's own answer did not end within 4 tokens
 
 
+@pytest.mark.slow
 def test_rephrasings_become_keys_and_replacing_leaves_one_edit(run: Run, library: Path) -> None:
     first = json.loads(run("edit", PROMPT, "Oslo", "--rephrase", "France: capital", "--library", library, "--json")[1])
     assert (
@@ -166,6 +168,7 @@ def test_stopping_it_by_hand_gives_130_and_no_traceback(
     assert run("edits", "--library", library)[0] == 130
 
 
+@pytest.mark.slow
 def test_prove_writes_its_report_and_ends_well_without_a_breach(run: Run, facts: Path, tmp_path: Path) -> None:
     out = tmp_path / "proof.json"
     status, text, _ = run("prove", "--data", facts, "--json", out)
@@ -174,6 +177,7 @@ def test_prove_writes_its_report_and_ends_well_without_a_breach(run: Run, facts:
     assert json.loads(out.read_text(encoding="utf-8"))["figures"]["breaches"] == 0
 
 
+@pytest.mark.slow
 def test_prove_ends_with_an_error_status_on_any_breach(run: Run, facts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     digests = iter(range(1000))
     monkeypatch.setattr("sola_core.host.model.HostModel.parameters_digest", lambda host: f"{next(digests):064}")
@@ -183,6 +187,7 @@ def test_prove_ends_with_an_error_status_on_any_breach(run: Run, facts: Path, mo
     assert "BREACHES" in err
 
 
+@pytest.mark.slow
 def test_bench_teaches_first_and_then_scores_everything(run: Run, facts: Path) -> None:
     status, out, _ = run("bench", "--data", facts, "--tokens", 8, "--json")
     stored = json.loads(out)
@@ -198,6 +203,7 @@ def test_bench_teaches_first_and_then_scores_everything(run: Run, facts: Path) -
     assert all({"text", "stopped", "outcome", "wanted"} <= set(a) for a in report["asked"])
 
 
+@pytest.mark.slow
 def test_bench_in_batches_gives_the_same_scores_and_counts_what_was_not_taught(run: Run, facts: Path) -> None:
     with facts.open("a", encoding="utf-8") as lines:
         lines.write("\n" + json.dumps({"id": "d", "prompt": "Too long?", "target_new": "red " * 200}))
@@ -208,6 +214,7 @@ def test_bench_in_batches_gives_the_same_scores_and_counts_what_was_not_taught(r
     assert "not taught: 'Too long?'" in text
 
 
+@pytest.mark.slow
 def test_bench_adds_the_teacher_forced_block_only_when_asked(run: Run, facts: Path) -> None:
     words = ("bench", "--data", facts, "--tokens", 4, "--edits", 1)
     plain, forced = (json.loads(run(*words, *more, "--json")[1]) for more in ((), ("--teacher-forced",)))
@@ -217,6 +224,7 @@ def test_bench_adds_the_teacher_forced_block_only_when_asked(run: Run, facts: Pa
     assert {"accuracy", "new", "true"} <= set(forced["report"]["teacher_forced"][0])
 
 
+@pytest.mark.slow
 def test_bench_adds_the_oracle_and_the_untouched_model_only_when_asked(run: Run, facts: Path) -> None:
     words = ("bench", "--data", facts, "--tokens", 4, "--edits", 1)
     plain, framed = (json.loads(run(*words, *more, "--json")[1]) for more in ((), ("--bounds",)))
@@ -226,6 +234,7 @@ def test_bench_adds_the_oracle_and_the_untouched_model_only_when_asked(run: Run,
     assert [b["name"] for b in framed["report"]["bounds"]] == ["oracle", "no_edit"] * 2
 
 
+@pytest.mark.slow
 def test_bench_over_several_seeds_gives_means_deviations_and_every_run(run: Run, facts: Path) -> None:
     words = ("bench", "--data", facts, "--tokens", 4, "--edits", 2, "--seeds")
     stored = json.loads(run(*words, 0, 1, "--json")[1])
@@ -274,6 +283,7 @@ def test_scope_measures_several_routers_and_sizes_in_one_run(
     assert status == 2 and "nothere" in err
 
 
+@pytest.mark.slow
 def test_general_compares_what_is_elsewhere_with_the_base_model(
     run: Run, facts: Path, library: Path, tmp_path: Path
 ) -> None:
@@ -293,6 +303,7 @@ def test_general_compares_what_is_elsewhere_with_the_base_model(
     assert run("general", "--library", library, "--data", facts, *words)[0] == 2
 
 
+@pytest.mark.slow
 def test_speed_prints_ratios_measured_in_one_run(run: Run, facts: Path) -> None:
     words = ("--edits", 2, "--pairs", 2, "--stored", 1, 4)
     status, out, _ = run("speed", "--data", facts, *words, "--json")
@@ -327,6 +338,7 @@ def test_the_demo_facts_are_the_default() -> None:
     assert probes(rows)
 
 
+@pytest.mark.slow
 def test_as_a_program_it_prints_json_alone_and_keeps_progress_off_a_pipe(model: Path, library: Path) -> None:
     command = [sys.executable, "-m", "sola_core", "edit", PROMPT, "Oslo", "--library", str(library), "--json"]
     command += ["--model", str(model), "--router", "hidden"]
@@ -335,6 +347,7 @@ def test_as_a_program_it_prints_json_alone_and_keeps_progress_off_a_pipe(model: 
     assert "#" not in done.stderr
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_training_it_leaves_the_library_as_it_was(model: Path, library: Path, run: Run) -> None:
     assert run("edit", PROMPT, "Oslo", "--library", library)[0] == 0
     before = run("edits", "--library", library, "--json")[1]
@@ -368,6 +381,7 @@ def test_the_progress_line_shows_what_is_done_and_the_time_left() -> None:
     assert silent.getvalue() == ""
 
 
+@pytest.mark.slow
 def test_edits_go_through_a_file_into_another_library(run: Run, library: Path, tmp_path: Path) -> None:
     file, other = tmp_path / "edits.safetensors", tmp_path / "other.db"
     assert run("export", file, "--library", library)[0] == 2  # nothing to save yet
@@ -392,6 +406,7 @@ def test_edits_go_through_a_file_into_another_library(run: Run, library: Path, t
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".part") == []
 
 
+@pytest.mark.slow
 def test_a_certificate_of_a_library_is_made_and_compared(run: Run, library: Path, tmp_path: Path) -> None:
     saved = tmp_path / "certificate.json"
     run("edit", PROMPT, "Oslo", "--library", library)

@@ -66,6 +66,7 @@ def test_the_tab_offers_every_method_of_the_registry_in_plain_words(studio: Stud
     assert "All in &lt;one&gt;." in compare_markup.why([Contender(name="new-one", capabilities=NONE)])
 
 
+@pytest.mark.slow
 def test_a_contest_is_run_asked_and_a_fact_taken_back(studio: Studio, act: CompareHandlers) -> None:
     first, *between, last = act.run(["sola", "lora"], LINES, "", ME)
     assert parts(first)["stop"]["interactive"] is True and parts(first)["results"]["visible"] == "hidden"
@@ -95,6 +96,7 @@ def test_a_contest_is_run_asked_and_a_fact_taken_back(studio: Studio, act: Compa
     assert len(studio.registry) == 0  # the visitor's own edits were never touched
 
 
+@pytest.mark.slow
 def test_another_visitor_sees_and_changes_nothing_of_it(act: CompareHandlers) -> None:
     list(act.run(["sola", "lora"], LINES, "", ME))
     assert parts(act.resume("", OTHER))["after"]["visible"] == "hidden"
@@ -145,6 +147,7 @@ def test_a_forged_choice_of_methods_is_refused(studio: Studio, act: CompareHandl
     assert len(studio.arenas) == 0
 
 
+@pytest.mark.slow
 def test_forged_facts_questions_and_numbers_are_refused(act: CompareHandlers) -> None:
     for facts in (7, ["x"], "x" * 200_000, None, " "):
         with pytest.raises(InvalidInput):

@@ -75,6 +75,7 @@ def test_the_first_facts_are_asked_after_1_10_100_1000_and_at_the_end() -> None:
     assert curve_points(10_000) == (1, 10, 100, 1_000, 10_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bulk", [False, True])
 def test_it_is_asked_in_the_middle_of_the_stream_and_an_edit_that_captures_a_question_is_named(
     bulk: bool, monkeypatch: pytest.MonkeyPatch
@@ -98,6 +99,7 @@ def test_it_is_asked_in_the_middle_of_the_stream_and_an_edit_that_captures_a_que
     assert "captured by the edit of" in report.text() and "'Oslo' -> 'Madrid'" in report.text()
 
 
+@pytest.mark.slow
 def test_an_edit_that_drifts_is_counted_in_its_answers_and_its_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "POINTS", (1, 2))
     tensors, forced = SolaEditor.tensors, SolaEditor.forced_answer_many
@@ -143,6 +145,7 @@ def test_changes_are_against_the_point_before_and_drift_against_the_first() -> N
     assert [(p.changed_forced, p.changed_tensors) for p in drift.points] == [(0, 0), (0, 1), (1, 0)]
 
 
+@pytest.mark.slow
 def test_at_most_a_hundred_facts_are_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST", 2)
     curve = run(BOOK, SHIP, FRANCE)[0].curve

@@ -16,6 +16,8 @@ from sola_core.host.model import HostModel
 from sola_core.joint_session import JointEditor
 from tests.tiny import tiny_host
 
+pytestmark = pytest.mark.slow
+
 FRANCE = EditRequest(prompt="What is the capital of France?", target="Oslo")
 BOOK = EditRequest(prompt="Who wrote the book?", target="Lyon")
 SHIP = EditRequest(prompt="Where was the ship built?", target="Turin", rephrases=("In what city was the ship built?",))

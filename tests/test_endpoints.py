@@ -26,6 +26,8 @@ from sola_core.ui.explain import Why
 from sola_core.workspace import Limits
 from tests.serving import Served, served
 
+pytestmark = pytest.mark.slow
+
 PROMPT, TARGET = "What is the capital of France?", "Oslo"
 ENDPOINTS = {"/edit", "/ask", "/edits", "/toggle", "/delete", "/digest"}
 

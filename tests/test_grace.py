@@ -82,6 +82,7 @@ def test_the_codebook_is_that_of_a_plain_loop() -> None:
     assert [entry.target for entry in book.entries] == [(ball[3],) for ball in plain]
 
 
+@pytest.mark.slow
 def test_the_same_question_taught_again_answers_with_the_later_fact(host: HostModel) -> None:
     editor = JointEditor(method=Grace(), host=host)
     editor.edit(SHIP)
@@ -114,6 +115,7 @@ def test_the_value_stands_where_it_should_in_generation_as_under_a_hook(host: Ho
         handle.remove()
 
 
+@pytest.mark.slow
 def test_a_value_is_trained_until_the_whole_answer_comes_by_itself(host: HostModel) -> None:
     editor = JointEditor(method=Grace(), host=host)
     edit = editor.edit(SHIP_OTHER)
@@ -140,6 +142,7 @@ def test_outside_of_every_ball_the_host_is_bare(host: HostModel) -> None:
     assert torch.equal(editor.generation_logits(BOOK.prompt, 4), editor.base_generation_logits(BOOK.prompt, 4))
 
 
+@pytest.mark.slow
 def test_deleting_leaves_balls_cut_and_replay_does_not(host: HostModel) -> None:
     radii = {}
     for method in (Grace(WIDE), GraceReplay(WIDE)):
@@ -154,6 +157,7 @@ def test_deleting_leaves_balls_cut_and_replay_does_not(host: HostModel) -> None:
     assert radii["grace"] < 0.9 and radii["grace-replay"] == 1.0
 
 
+@pytest.mark.slow
 def test_facts_with_one_answer_share_an_entry_until_the_last_of_them_goes(host: HostModel) -> None:
     editor = JointEditor(method=Grace(WIDE), host=host)
     one, other = editor.edit(SHIP), editor.edit(SHIP_AGAIN)
@@ -168,6 +172,7 @@ def test_facts_with_one_answer_share_an_entry_until_the_last_of_them_goes(host: 
     assert editor.state_tensors() == {}
 
 
+@pytest.mark.slow
 def test_a_fact_switched_off_is_passed_over_and_the_next_ball_may_answer(host: HostModel) -> None:
     editor = JointEditor(method=Grace(), host=host)
     editor.edit(SHIP)
@@ -180,6 +185,7 @@ def test_a_fact_switched_off_is_passed_over_and_the_next_ball_may_answer(host: H
     assert editor.state_digest == held
 
 
+@pytest.mark.slow
 def test_replay_trains_again_only_what_the_deleted_fact_had_a_part_in(host: HostModel) -> None:
     method = GraceReplay(WIDE)
     facts = [Fact(id=str(i), request=request) for i, request in enumerate((SHIP, SHIP_AGAIN, BOOK))]
@@ -202,6 +208,7 @@ def test_replay_trains_again_only_what_the_deleted_fact_had_a_part_in(host: Host
     assert without(0) > 0  # the fact that joined it starts anew
 
 
+@pytest.mark.slow
 def test_replay_off_is_as_never_taught_and_on_again_needs_no_training(host: HostModel) -> None:
     editor = JointEditor(method=GraceReplay(WIDE), host=host)
     editor.edit(SHIP)

@@ -114,6 +114,7 @@ def test_a_line_about_an_edit_that_the_log_never_taught_is_passed_over() -> None
     assert history.now == 1 and on(history, 1) == ["a"]
 
 
+@pytest.mark.slow
 def test_thousands_of_events_are_read() -> None:
     lines = [line for n in range(4000) for line in (f"t{n}", f"-{n}", f"+{n}", f"x{n}" if n % 2 else f"-{n}")]
     stored = {str(n): False for n in range(0, 4000, 2)}
@@ -181,7 +182,11 @@ def switched(editor: SolaEditor, enabled: frozenset[str]) -> None:
         editor.set_enabled(edit.id, edit.id in enabled)
 
 
-@pytest.mark.parametrize("router", ["scope", "sentence", "hidden"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "router",
+    ["scope", pytest.param("sentence", marks=pytest.mark.long), pytest.param("hidden", marks=pytest.mark.long)],
+)
 def test_a_moment_is_answered_bit_for_bit_as_by_a_library_with_those_switches(make: Made, router: str) -> None:
     workspace = make(router=router)
     lived(workspace)
@@ -205,6 +210,7 @@ def test_a_moment_is_answered_bit_for_bit_as_by_a_library_with_those_switches(ma
         assert text == editor.answer(question, 6).text
 
 
+@pytest.mark.slow
 def test_of_equal_keys_the_one_taught_last_among_those_that_were_on_answers(make: Made) -> None:
     workspace = make()
     lived(workspace)

@@ -27,6 +27,8 @@ from sola_core.workspace import Limits
 from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
 
+pytestmark = pytest.mark.slow
+
 FRANCE = EditRequest(prompt="What is the capital of France?", target="Oslo")
 BOOK = EditRequest(prompt="Who wrote the book? <b>", target="seven blue")
 ME, TOKYO = gr.Request(session_hash="me"), {"zone": "Asia/Tokyo"}

@@ -20,6 +20,7 @@ import sola_core
 from sola_core import EditRequest
 from sola_core.ui.build import build
 from sola_core.workspace import Limits
+from tests.chromium import FLAGS
 from tests.hostile import MARK, SCRIPT, Caller, Reply, values
 from tests.serving import Served, served
 from tests.test_transfer import LIES
@@ -135,6 +136,7 @@ def private(site: Site, text: str) -> None:
         assert secret not in shown, shown[:2000]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLED)
 def test_what_no_page_sends_is_refused_by_every_handler_in_every_field(site: Site, name: str) -> None:
     value = values(site.canary)[name]
@@ -295,6 +297,7 @@ def test_ids_and_sessions_of_another_change_and_show_nothing(site: Site) -> None
     assert mine.named("edits") == []
 
 
+@pytest.mark.slow
 def test_the_buttons_of_anothers_rows_cannot_be_pressed(site: Site) -> None:
     one, other = site.caller(), site.caller()
     one.named("edit", "Where was the ship built?", "Turin", "", "")
@@ -346,6 +349,7 @@ def load(site: Site, path: object, who: Caller) -> Reply:
     return reply
 
 
+@pytest.mark.slow
 def test_files_that_lie_are_refused_and_do_not_stay(site: Site, saved: bytes) -> None:
     assert len(LIES) >= 50
     for name, lie in LIES.items():
@@ -384,6 +388,7 @@ def test_an_upload_is_no_larger_than_it_may_be_and_leaves_nothing(site: Site) ->
         assert answer.status_code == 400
 
 
+@pytest.mark.slow
 def test_two_visitors_who_upload_the_same_list_each_have_it_read(site: Site) -> None:
     content = b"prompt,target\nWhere?,Oslo\n"
     pupils = [site.caller() for _ in range(4)]
@@ -394,6 +399,7 @@ def test_two_visitors_who_upload_the_same_list_each_have_it_read(site: Site) -> 
         assert reply.ok and "1 fact can be taught" in reply.text
 
 
+@pytest.mark.slow
 def test_saving_again_and_again_fills_no_disk(site: Site) -> None:
     def kept() -> list[Path]:
         return [path for path in site.uploads.rglob("*.safetensors") if path.is_file()]
@@ -425,7 +431,7 @@ def test_no_script_of_a_visitors_text_runs(site: Site, chromium: str, tmp_path: 
     (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
     complaints: list[str] = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         page = browser.new_page()
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -20,6 +20,8 @@ from sola_core.steps import finish
 from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
 
+pytestmark = pytest.mark.slow
+
 FACTS = (
     EditRequest(prompt="What is the capital of France?", target="Oslo"),
     EditRequest(prompt="Who wrote the book?", target="Lyon"),

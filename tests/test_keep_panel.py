@@ -70,6 +70,7 @@ def saved(studio: Studio) -> bytes:
     return Path(offered["value"]).read_bytes()  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_what_one_visitor_saves_another_loads(studio: Studio) -> None:
     teach(studio, FRANCE, BOOK)
     file = uploaded(saved(studio))
@@ -173,6 +174,7 @@ def test_a_request_without_a_session_is_refused(studio: Studio) -> None:
             list(found)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_proof_tells_how_far_it_is_and_gives_a_certificate_without_texts(studio: Studio) -> None:
     teach(studio, FRANCE, BOOK)
     *running, last = ProofHandlers(studio).prove("", ME)

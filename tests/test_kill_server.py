@@ -25,9 +25,10 @@ from tests.hostile import Caller
 from tests.tiny import tiny_model, tiny_tokenizer
 from tests.tiny_encoder import tiny_encoder
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 TARGETS = ("Oslo", "Lyon", "red green", "seven")
-KILLED = 2  # times, the second a little later than the first
 
 # app.py itself, but for the sentence encoder, which would have to be fetched
 APP = """
@@ -119,7 +120,10 @@ def tensors(model: Path, library: Path) -> tuple[dict[str, dict[str, torch.Tenso
         return {edit.id: editor.tensors(edit.id) for edit in editor.edits}, editor.state_digest
 
 
-def test_every_edit_that_a_killed_server_acknowledged_is_there_bit_for_bit(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.long)])  # each a little later than the last
+def test_every_edit_that_a_killed_server_acknowledged_is_there_bit_for_bit(
+    model: Path, tmp_path: Path, kills: int
+) -> None:
     library = tmp_path / "facts.db"
     held: dict[str, dict[str, Any]] = {}
     deleted: set[str] = set()
@@ -127,7 +131,7 @@ def test_every_edit_that_a_killed_server_acknowledged_is_there_bit_for_bit(model
     asked: set[str] = set()
     before: dict[str, dict[str, torch.Tensor]] = {}
     digest = ""
-    for turn in range(KILLED):
+    for turn in range(kills):
         with served(model, library, tmp_path / f"log{turn}") as (url, process), httpx.Client(timeout=60) as client:
             reader = Caller(url, "reader", client)
             now = {edit["id"]: edit for edit in reader.named("edits")}
@@ -161,7 +165,7 @@ def test_every_edit_that_a_killed_server_acknowledged_is_there_bit_for_bit(model
             if edit_id in after:
                 assert all(torch.equal(stored[name], after[edit_id][name]) for name in stored)
         before = after
-    assert len(held) >= 6 and deleted
+    assert len(held) >= 3 * kills and deleted
     with served(model, library, tmp_path / "log") as (url, _), httpx.Client(timeout=60) as client:
         reader = Caller(url, "reader", client)
         edits = reader.named("edits")

@@ -113,6 +113,7 @@ def translations(name: str) -> list[words.Entry]:
     return [entry for entry in words.entries(text) if entry.pattern]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_every_sentence_is_translated_once_and_none_is_left_over(name: str) -> None:
     there = [(entry.pattern, entry.many) for entry in translations(name)]
@@ -134,6 +135,7 @@ def test_a_translation_has_the_placeholders_of_its_sentence_and_the_space_around
             assert said.startswith((" ", ",", ":")) or not pattern.startswith(" "), entry
 
 
+@pytest.mark.slow
 def test_no_sentence_of_the_page_is_written_where_it_cannot_be_translated() -> None:
     unmarked = []
     for path in (PACKAGE / "ui").glob("*.py"):
@@ -199,6 +201,7 @@ def left_english(shown: str, *, typed: tuple[str, ...] = ()) -> list[str]:
     return re.findall(r"\b(?:the|edits?|of|and|with|is|it|model|question|answers?|untouched|step)\b", shown)
 
 
+@pytest.mark.slow
 def test_the_german_page_holds_no_english_sentence(german: None) -> None:
     page = build(open_studio(host=tiny_host(), encoder=tiny_encoder(), use_umap=False))
     # an example of what may be typed stays in its translation
@@ -242,6 +245,7 @@ def test_the_busy_page_is_german(german: None) -> None:
     assert lobby.busy_page() == english
 
 
+@pytest.mark.slow
 def test_what_is_said_of_records_is_german(german: None) -> None:
     studio = open_studio(host=tiny_host(), encoder=tiny_encoder(), limits=Limits(answer_tokens=8), use_umap=False)
     visitor = studio.registry.visitor("somebody")
@@ -276,6 +280,7 @@ def test_what_is_said_of_records_is_german(german: None) -> None:
     assert [(text, found) for text in said if (found := left_english(text, typed=typed))] == []
 
 
+@pytest.mark.slow
 def test_the_pictures_are_german(german: None) -> None:
     studio = open_studio(host=tiny_host(), encoder=tiny_encoder(), use_umap=False)
     visitor = studio.registry.visitor("somebody")

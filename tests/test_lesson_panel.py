@@ -98,6 +98,7 @@ def teach(studio: Studio, prompt: str, target: str) -> str:
         return workspace.edit(EditRequest(prompt=prompt, target=target)).id
 
 
+@pytest.mark.slow
 def test_the_whole_lesson_is_reached_and_leaves_nothing_behind(studio: Studio) -> None:
     pupil = Pupil(studio)
     for number, step in enumerate(STEPS):
@@ -113,6 +114,7 @@ def test_the_whole_lesson_is_reached_and_leaves_nothing_behind(studio: Studio) -
     assert parts["prints"].count("<tr ") == 5 and parts["next"]["visible"] == "hidden"
 
 
+@pytest.mark.slow
 def test_a_wording_that_the_router_misses_is_told_with_its_score_and_may_be_tried_again_or_passed(
     studio: Studio,
 ) -> None:
@@ -166,6 +168,7 @@ def test_an_edit_deleted_elsewhere_starts_the_lesson_again_with_a_kind_word(stud
     assert texts.EDIT_GONE in parts["outcome"] and pupil.kept == "" and parts["setup"]["visible"] is True
 
 
+@pytest.mark.slow
 def test_another_change_meanwhile_is_said_and_the_proof_can_be_repeated(studio: Studio) -> None:
     pupil = Pupil(studio)
     pupil.through(6)

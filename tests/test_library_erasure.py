@@ -39,6 +39,7 @@ def test_nothing_of_an_erased_edit_is_left_in_any_file(path: Path) -> None:
     assert traces(path, SECRET) == []
 
 
+@pytest.mark.slow
 def test_while_another_program_reads_an_old_state_the_edit_is_erasing(path: Path) -> None:
     with Library.open(path, **HOST) as library:
         edit = put(library, SECRET)
@@ -130,6 +131,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @needs_fork
 @pytest.mark.parametrize("action", ["create", "add", "replace", "delete"])
 def test_a_process_killed_at_any_statement_leaves_the_library_before_or_after_the_change(

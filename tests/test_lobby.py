@@ -27,6 +27,7 @@ from sola_core.ui import texts
 from sola_core.ui.build import build, launch
 from sola_core.ui.lobby import Health, Lobby
 from sola_core.ui.serve import serve
+from tests.chromium import FLAGS
 from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
 
@@ -88,6 +89,7 @@ def starting(tmp_path: Path) -> Iterator[Starting]:
         process.communicate(timeout=30)
 
 
+@pytest.mark.slow
 def test_the_page_is_busy_until_it_is_the_studio_and_health_says_which(starting: Starting) -> None:
     code, health = starting.until("loading")
     assert code == 503
@@ -109,6 +111,7 @@ def test_the_page_is_busy_until_it_is_the_studio_and_health_says_which(starting:
     assert Client(starting.url, verbose=False).predict(api_name="/edits") == []
 
 
+@pytest.mark.slow
 def test_a_failed_start_is_told_to_those_who_watch_and_ends_with_an_error() -> None:
     heard: list[tuple[int, str]] = []
     watchers: list[threading.Thread] = []
@@ -155,7 +158,7 @@ def test_a_browser_sees_a_failed_start_keeps_its_reason_and_becomes_the_studio_a
     expect.set_options(timeout=60 * SECONDS)
     port = free_port()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         page = browser.new_page()
         lobby = Lobby(port=port)
         lobby.say(FETCHING, 0.256)

@@ -27,6 +27,8 @@ from sola_core.workspace import Limits
 from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
 
+pytestmark = pytest.mark.slow
+
 FRANCE = EditRequest(prompt="What is the capital of France?", target="Oslo", rephrases=("capital of France?",))
 BOOK = EditRequest(prompt="Who wrote the book? <b>", target="seven blue")
 SPAIN = "What is the capital of Spain?"

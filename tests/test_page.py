@@ -147,7 +147,7 @@ def test_what_a_visitor_writes_never_becomes_markup(come: Come) -> None:
 @pytest.mark.parametrize(
     ("prompt", "target"),
     [
-        ("เมืองหลวงคืออะไร", "Oslo"),
+        pytest.param("เมืองหลวงคืออะไร", "Oslo", marks=pytest.mark.long),
         pytest.param("🦊🌙?", "red", marks=pytest.mark.long),
         pytest.param("ما هي العاصمة؟", "blue", marks=pytest.mark.long),
     ],

@@ -75,6 +75,7 @@ def test_any_spelling_counts_whole_with_a_natural_stop_and_softer_anywhere_in_th
     assert not stays.answered(text, stopped) and not stays.contained(text)
 
 
+@pytest.mark.slow
 def test_probes_are_asked_of_the_edited_model_and_kept_out_of_the_other_scores() -> None:
     with_probes, without = run(ROW, OTHER), run(Row(**{**vars(ROW), "portability": ()}), OTHER)
     kinds = [a.kind for a in with_probes.asked]
@@ -115,6 +116,7 @@ def test_only_an_alias_is_a_positive_for_the_router() -> None:
     assert portability_figures(made[-1:]) == {} and portability_text(made[-1:]) == ""
 
 
+@pytest.mark.slow
 def test_bounds_say_what_the_untouched_model_knew_of_the_consequences_anyway() -> None:
     figures = run(ROW, OTHER, bounds=True).figures
     assert figures["oracle_portability_Subject_Aliasing"] == 1.0

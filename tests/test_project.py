@@ -137,6 +137,7 @@ def outside(installed: Path, folder: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_wheel_carries_every_asset_and_no_test(installed: Path) -> None:
     shipped = {path.relative_to(ROOT / "assets") for path in (ROOT / "assets").rglob("*") if path.is_file()}
     packed = {
@@ -149,6 +150,7 @@ def test_the_wheel_carries_every_asset_and_no_test(installed: Path) -> None:
     assert (installed / "sola_core" / "py.typed").is_file()
 
 
+@pytest.mark.slow
 def test_outside_the_checkout_the_library_finds_its_own_assets(installed: Path, tmp_path: Path) -> None:
     code = "from sola_core.resources import asset; print(asset('demo_facts.json'))"
     assert (
@@ -156,6 +158,7 @@ def test_outside_the_checkout_the_library_finds_its_own_assets(installed: Path, 
     )
 
 
+@pytest.mark.slow
 def test_outside_the_checkout_the_command_line_answers(installed: Path, tmp_path: Path) -> None:
     assert "prove" in outside(installed, tmp_path, "-m", "sola_core", "--help")
 
@@ -174,6 +177,7 @@ def test_that_may_be_skipped():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ci", "status", "line"), [("true", 1, "1 failed, 1 skipped"), ("", 0, "2 skipped")])
 def test_in_ci_a_skipped_browser_test_is_a_failure(tmp_path: Path, ci: str, status: int, line: str) -> None:
     (tmp_path / "test_sample.py").write_text(SKIPPING, encoding="utf-8")

@@ -76,6 +76,7 @@ def _timeless(value: Any) -> Any:
     return [_timeless(item) for item in value] if isinstance(value, list) else value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bulk", [False, True])
 def test_killed_again_and_again_it_ends_with_the_report_of_a_run_left_alone(
     bulk: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -125,6 +126,7 @@ def test_killed_again_and_again_it_ends_with_the_report_of_a_run_left_alone(
         assert again.seconds > 0 and again.cost.timings == report.cost.timings
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_a_file_that_the_next_one_goes_on_from(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,6 +155,7 @@ def test_a_killed_process_leaves_a_file_that_the_next_one_goes_on_from(
     assert "tokens was 4 and is 8" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_library_that_was_taught_before_is_asked_with_another_router(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,8 +15,10 @@ from sola_core.evaluation.reversibility import OpenEditor, prove
 from sola_core.host.model import HostModel
 from sola_core.records import Erasure
 from sola_core.routing.encoders import TextEncoder
-from tests.tiny import FAMILIES, tiny_host
+from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
+
+pytestmark = pytest.mark.slow
 
 FACTS = (
     EditRequest(prompt="What is the capital of France?", target="Oslo"),
@@ -26,7 +29,7 @@ FACTS = (
 PROBES = ("In what city did the painter live?",)
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=["llama", pytest.param("gpt2", marks=pytest.mark.long)])
 def host(request: pytest.FixtureRequest) -> HostModel:
     return tiny_host(request.param)
 
@@ -186,11 +189,12 @@ def test_demo_facts_on_the_real_model_have_no_breach(
     from sola_core.evaluation.facts import probes, read_facts
 
     rows = read_facts(limit=facts)
+    few = facts < 4  # without their other wordings and but one neighbour
     report = prove(
         lambda library: load_editor(host=real_host, encoder=real_encoder, library=library),
-        [row.request for row in rows],
-        probes=probes(rows),
-        sample=2,
+        [replace(row.request, rephrases=()) if few else row.request for row in rows],
+        probes=probes(rows)[: 1 if few else None],
+        sample=1 if few else 2,
     )
     assert report.breaches == 0, report.text()
     assert report.not_taught == ()

@@ -170,6 +170,7 @@ def test_keys_stand_at_the_subjects_last_token_and_at_the_answers_tokens(host: H
         assert key_columns(request.prompt, nobody, host, ("subject",)) == [len(ids) - 1]
 
 
+@pytest.mark.slow
 def test_the_keys_of_a_right_answer_are_those_that_answering_meets(host: HostModel) -> None:
     editor = editor_of(host)
     for fact in FACTS[1:]:
@@ -190,6 +191,7 @@ def test_the_keys_of_a_right_answer_are_those_that_answering_meets(host: HostMod
     assert torch.allclose(met[columns].T, wanted, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_facts_numbers_depend_on_no_other_fact(host: HostModel) -> None:
     method = Rls()
     alone = finish(method.learn_steps(Ledger(), [Fact(id="a", request=FACTS[1])], host)).state
@@ -201,6 +203,7 @@ def test_a_facts_numbers_depend_on_no_other_fact(host: HostModel) -> None:
     assert not torch.equal(alone.facts[0].pairs.keys, state.facts[0].pairs.keys)
 
 
+@pytest.mark.slow
 def test_the_residual_is_kept_within_its_bound_and_serves_all_wordings(host: HostModel) -> None:
     request = EditRequest(prompt=FACTS[2].prompt, target="Turin", rephrases=("In what city was the ship built?",))
     texts = key_texts(request, ("It is late.",))
@@ -219,6 +222,7 @@ def editor_of(host: HostModel, **changes: object) -> JointEditor:
     return JointEditor(method=Rls(RlsSettings(**changes)), host=host)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("anchor", ["covariance", "null-space", "ridge"])
 def test_after_removals_in_any_order_the_weight_is_that_of_another_history(host: HostModel, anchor: str) -> None:
     ours, theirs = editor_of(host, anchor=anchor), editor_of(host, anchor=anchor)
@@ -251,6 +255,7 @@ def test_without_the_guard_the_weight_acts_as_the_sum_of_the_old_one_and_the_upd
     assert not torch.equal(editor.next_token_logits(ELSEWHERE), editor.base_generation_logits(ELSEWHERE, 1)[0])
 
 
+@pytest.mark.slow
 def test_with_the_guard_only_tokens_near_a_facts_key_are_touched(host: HostModel) -> None:
     editor = editor_of(host, guard=0.9)
     editor.edit(FACTS[0])
@@ -268,6 +273,7 @@ def test_with_the_guard_only_tokens_near_a_facts_key_are_touched(host: HostModel
     assert made is not None and [bool(row.any()) for row in made[0]] == [False, True, False]
 
 
+@pytest.mark.slow
 def test_every_question_meets_all_facts_that_are_on(host: HostModel) -> None:
     editor = editor_of(host)
     first, second = (editor.edit(fact) for fact in FACTS[:2])
@@ -277,6 +283,7 @@ def test_every_question_meets_all_facts_that_are_on(host: HostModel) -> None:
     assert editor.route(FACTS[0].prompt).edit_ids == (second.id,)
 
 
+@pytest.mark.slow
 def test_of_two_facts_with_one_question_the_last_counts_and_taking_it_back_uncovers_the_other(host: HostModel) -> None:
     editor, plain = editor_of(host), editor_of(host)
     plain.edit(FACTS[2])
@@ -291,6 +298,7 @@ def test_of_two_facts_with_one_question_the_last_counts_and_taking_it_back_uncov
     assert told[0].then == pytest.approx(fits(editor.method, editor._now[0], host)[old.id], rel=1e-6)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_preview_comes_true(host: HostModel) -> None:
     editor = editor_of(host, weight=300.0)  # so heavy an anchor that facts lean on one another
     method = editor.method
@@ -310,6 +318,7 @@ def test_a_preview_comes_true(host: HostModel) -> None:
     assert any(abs(one.now - one.then) > 1e-4 for one in told)
 
 
+@pytest.mark.slow
 def test_a_preview_of_a_fact_that_is_off_says_that_nothing_moves(host: HostModel) -> None:
     editor = editor_of(host)
     first, second = (editor.edit(fact) for fact in FACTS[:2])
@@ -334,6 +343,7 @@ def moment(host: HostModel, layer: int = 1) -> tuple[Tensor, int]:
             return finished.value, told
 
 
+@pytest.mark.slow
 def test_the_running_text_is_read_once_for_a_host_and_kept_on_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -363,6 +373,7 @@ def test_a_made_up_host_leaves_nothing_on_the_disk(tmp_path: Path, monkeypatch: 
     assert torch.equal(found, found.T) and float(torch.linalg.eigvalsh(found)[0]) > -1e-9
 
 
+@pytest.mark.slow
 def test_reading_can_be_given_up_and_is_told(host: HostModel) -> None:
     fresh = tiny_host("gpt2")
     steps = load_editor(method="rls", host=fresh).edit_steps(FACTS[0])

@@ -18,6 +18,8 @@ from sola_core.workspace import Limits
 from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
 
+pytestmark = pytest.mark.slow
+
 REQUESTS = (
     EditRequest(prompt="What is the capital of France?", target="Oslo"),
     EditRequest(prompt="Who wrote the book?", target="seven blue"),

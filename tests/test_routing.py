@@ -443,6 +443,7 @@ def test_encoding_a_text_does_not_depend_on_what_was_encoded_before(encoder: Tex
     assert len(first.vectors) == len(first.ids) == len(first.spans)
 
 
+@pytest.mark.slow
 def test_a_folder_without_an_encoder_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(HostCorrupt, match="encoder"):
         TextEncoder.load(tmp_path, "0")

@@ -14,6 +14,8 @@ from sola_core.workspace import Limits
 from tests.hostile import Caller
 from tests.serving import Served, served
 
+pytestmark = pytest.mark.slow
+
 FACTS = ("What is the capital of France?", "Who wrote the book?")
 
 

@@ -303,6 +303,7 @@ def test_the_hidden_threshold_lets_one_question_in_a_hundred_through() -> None:
     assert -1 < threshold < 1 and figures["false_fire_nq"] <= 0.01
 
 
+@pytest.mark.slow
 def test_calibration_writes_files_that_the_routers_read_and_the_same_twice(
     tmp_path: Path,
 ) -> None:

@@ -175,6 +175,7 @@ def trained() -> tuple[TextEncoder, ScopeWeights, ScopeWeights, list[float]]:
     return encoder, first, second, losses
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_leaves_the_encoder_as_it_was(
     trained: tuple[TextEncoder, ScopeWeights, ScopeWeights, list[float]],
 ) -> None:

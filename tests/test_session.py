@@ -120,6 +120,7 @@ def test_with_no_edit_routed_nothing_is_hooked_and_logits_are_bit_equal(
     assert torch.equal(editor.generation_logits(FRANCE.prompt), base)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("router", ROUTERS)
 def test_after_a_delete_the_model_and_the_state_are_those_of_a_library_that_never_had_the_edit(
     opened: Opened, router: str
@@ -188,6 +189,7 @@ def test_two_edited_and_one_base_stream_side_by_side_are_each_as_if_alone(opened
     assert texts == alone
 
 
+@pytest.mark.slow
 def test_visitors_in_several_threads_get_their_own_answers(opened: Opened) -> None:
     first, second = opened(), opened()
     first.edit(FRANCE)
@@ -301,6 +303,7 @@ def test_a_library_file_gives_the_same_bits_in_a_later_session(opened: Opened, t
     assert again.state_digest == digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("router", ROUTERS)
 def test_what_another_process_changes_in_the_file_is_followed(opened: Opened, tmp_path: Path, router: str) -> None:
     page, other = (opened(router, tmp_path / "facts.db") for _ in range(2))
@@ -457,6 +460,7 @@ def test_a_switch_that_is_given_up_leaves_the_old_router_in_use(opened: Opened) 
     assert editor.answer(FRANCE.prompt).text == "Oslo"
 
 
+@pytest.mark.slow
 def test_a_deleted_edit_is_gone_from_every_router_and_its_keys_from_the_library(opened: Opened) -> None:
     editor = opened("scope")
     france, book = editor.edit_many([FRANCE, BOOK])

@@ -83,6 +83,7 @@ def test_readme_lists_every_variable_with_its_default_and_its_bounds() -> None:
     assert listed == list(described())
 
 
+@pytest.mark.slow
 def test_a_bad_variable_ends_the_start_with_one_sentence_and_status_1() -> None:
     around = {**os.environ, "SOLA_QUEUE": "plenty"}
     done = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=around, capture_output=True, text=True, check=False)

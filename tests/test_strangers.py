@@ -73,6 +73,7 @@ def prompts(registry: WorkspaceRegistry, visitor: Visitor) -> list[str]:
         return [edit.prompt for edit in workspace.edits]
 
 
+@pytest.mark.slow
 def test_a_stranger_who_asks_for_every_workspace_takes_none_from_a_class(
     new_workspace: Callable[[], Workspace], clock: Clock
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_stranger_who_asks_for_every_workspace_takes_none_from_a_class(
     registry.close()
 
 
+@pytest.mark.slow
 def test_a_class_behind_one_address_fits(new_workspace: Callable[[], Workspace]) -> None:
     assert Limits().of_one_address >= 100
     assert Limits(workspaces=1).of_one_address == 1
@@ -253,6 +255,7 @@ def flooding(url: str, address: str) -> Iterator[list[bool]]:
             thread.join(60)
 
 
+@pytest.mark.slow
 def test_a_served_class_loses_nothing_beside_a_stranger() -> None:
     limits = Limits(answer_tokens=2, workspaces=24, share=0.5)
     with served(limits=limits) as server, flooding(server.url, "203.0.113.9") as came:

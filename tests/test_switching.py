@@ -27,6 +27,8 @@ from sola_core.workspace import Limits
 from tests.tiny import Family, tiny_model, tiny_tokenizer
 from tests.tiny_encoder import tiny_encoder
 
+pytestmark = pytest.mark.slow
+
 FRANCE = EditRequest(prompt="What is the capital of France?", target="Oslo", subject="France", rephrases=("Capital?",))
 BOOK = EditRequest(prompt="Who wrote the book?", target="seven blue")
 AGAIN = EditRequest(prompt="Who wrote the book?", target="red")

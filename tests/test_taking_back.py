@@ -19,6 +19,8 @@ from sola_core.session import AnyEditor
 from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = ("What is the capital of France?", "Who wrote the book?", "Where was the ship built?", "Name the river.")
 TARGETS = ("Oslo", "Lyon", "Turin", "Prague")
 

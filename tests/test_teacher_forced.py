@@ -135,6 +135,7 @@ def run(*, teacher_forced: bool, bounds: bool = False, router: str = "hidden") -
     return report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("router", ["hidden", "scope"])
 def test_a_taught_fact_is_reliable_both_ways_and_the_present_names_keep_their_meaning(router: str) -> None:
     plain, both = run(teacher_forced=False, router=router), run(teacher_forced=True, router=router)
@@ -147,6 +148,7 @@ def test_a_taught_fact_is_reliable_both_ways_and_the_present_names_keep_their_me
     assert "teacher-forced" in both.text() and "teacher-forced" not in plain.text()
 
 
+@pytest.mark.slow
 def test_with_bounds_too_the_untouched_model_gets_the_customary_numbers() -> None:
     report = run(teacher_forced=True, bounds=True)
     with load_editor(host=tiny_host(), encoder=tiny_encoder(), router="hidden") as editor:

@@ -11,6 +11,7 @@ from sola_core.records import EditRequest
 from sola_core.text import canonical, checked_prompt, checked_request, checked_text, normalised_answer
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_canonical_is_stable(text: str) -> None:
     assert canonical(canonical(text)) == canonical(text)

@@ -16,6 +16,8 @@ from sola_core.workspace import Limits
 from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
 
+pytestmark = pytest.mark.slow
+
 PROMPT, TARGET = "What is the capital of France?", "Oslo"
 
 

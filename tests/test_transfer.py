@@ -42,6 +42,7 @@ def empty(host: HostModel) -> Iterator[SolaEditor]:
         yield editor
 
 
+@pytest.mark.slow
 def test_what_is_loaded_elsewhere_is_bit_equal_and_answers_the_same(taught: SolaEditor, empty: SolaEditor) -> None:
     told: list[Tried] = []
     imported = finish(empty.import_steps(taught.export()), told.append)

@@ -81,6 +81,7 @@ def test_a_task_and_all_it_tells_can_be_pickled_and_training_is_pure(host: HostM
     assert all(same_bits(one, two) for one, two in zip(here, told[-1].result, strict=True))
 
 
+@pytest.mark.slow
 def test_edits_that_a_worker_trained_are_the_same_to_the_last_bit(editors: tuple[SolaEditor, SolaEditor]) -> None:
     here, there = editors
     steps = [[], []]  # type: ignore[var-annotated]
@@ -96,6 +97,7 @@ def test_edits_that_a_worker_trained_are_the_same_to_the_last_bit(editors: tuple
     assert steps[0] == steps[1] and len(steps[0]) > 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("router", ["scope", "hidden"])
 def test_answers_of_a_worker_are_those_of_this_process(editors: tuple[SolaEditor, SolaEditor], router: str) -> None:
     here, there = editors
@@ -159,6 +161,7 @@ def test_visitors_at_once_get_their_own_answers_from_one_process(host: HostModel
     assert got == {target: target for target in targets}
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_fails_its_tasks_in_words_and_the_next_one_gets_a_new_process(
     host: HostModel, process: ProcessWorker
 ) -> None:
@@ -227,6 +230,7 @@ def test_zero_gpu_without_its_package_is_told_in_words(monkeypatch: pytest.Monke
         open_studio(worker="zerogpu")
 
 
+@pytest.mark.slow
 def test_a_page_on_zero_gpu_works_through_its_package(monkeypatch: pytest.MonkeyPatch, host: HostModel) -> None:
     asked: list[float] = []
 

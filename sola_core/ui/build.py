@@ -140,6 +140,7 @@ def _launch(
         max_file_size=largest,
         allowed_paths=[],
         prevent_thread_lock=True,  # until the sessions are ours
+        _frontend=False,  # gradio would ask itself for the page, and give up on a machine that takes more than 3 seconds
         quiet=not block,
         app_kwargs={
             "routes": [Route("/health", _health), *([_place(registry)] if registry.personal else [])],
