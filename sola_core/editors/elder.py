@@ -41,6 +41,7 @@ from sola_core.errors import NotReversible
 from sola_core.host.intervention import Intervention
 from sola_core.host.model import HostModel
 from sola_core.records import Candidate, Capabilities, EditRequest, Route, TrainingStep
+from sola_core.words import Sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +77,10 @@ class Elder:
         delete="none",
         switch="none",
         shares_weights=True,
-        why="Every fact is written into LoRAs and routers that other facts use as well, so none can be taken out again. "
-        "Forgetting a fact's code would only hide it; all facts together can be dropped.",
+        why=Sentence(
+            "Every fact is written into LoRAs and routers that other facts use as well, so none can be taken out again. "
+            "Forgetting a fact's code would only hide it; all facts together can be dropped."
+        ),
     )
 
     def __init__(self, settings: ElderSettings | None = None) -> None:

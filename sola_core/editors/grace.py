@@ -37,6 +37,7 @@ from sola_core.editors.joint import Entry, Fact, Learnt
 from sola_core.host.intervention import Intervention, ModuleFunction
 from sola_core.host.model import HostModel
 from sola_core.records import Candidate, Capabilities, Route, TrainingStep
+from sola_core.words import Sentence
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,8 +73,10 @@ class Grace:
         delete="approximate",
         switch="approximate",
         shares_weights=False,
-        why="A fact's entry can be dropped, but entries that had to make room for it stay as small as they became, and an "
-        "entry that several facts with one answer share stays until the last of them goes. `grace-replay` is the exact one.",
+        why=Sentence(
+            "A fact's entry can be dropped, but entries that had to make room for it stay as small as they became, and an "
+            "entry that several facts with one answer share stays until the last of them goes. `grace-replay` is the exact one."
+        ),
     )
     batch_facts = 1
 

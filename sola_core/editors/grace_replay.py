@@ -20,6 +20,7 @@ from sola_core.editors.grace_book import GraceBook
 from sola_core.editors.joint import Entry, Fact, Learnt
 from sola_core.host.model import HostModel
 from sola_core.records import Candidate, Capabilities, TrainingStep
+from sola_core.words import Sentence
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,8 +43,10 @@ class GraceReplay:
         delete="exact",
         switch="exact",
         shares_weights=False,
-        why="The list of entries is made again from the facts that are left, in their order, so it is the one that there would be "
-        "if the fact had never been taught. Plain `grace` only drops the entry.",
+        why=Sentence(
+            "The list of entries is made again from the facts that are left, in their order, so it is the one that there would be "
+            "if the fact had never been taught. Plain `grace` only drops the entry."
+        ),
     )
     batch_facts = 1
 

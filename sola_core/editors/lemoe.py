@@ -42,6 +42,7 @@ from sola_core.errors import NotReversible
 from sola_core.host.intervention import Intervention, ModuleFunction
 from sola_core.host.model import HostModel
 from sola_core.records import Candidate, Capabilities, Route, TrainingStep
+from sola_core.words import Sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +224,13 @@ class Lemoe:
         if self.capabilities.delete == "none":
             raise NotReversible(self.capabilities.why)
         if others:
-            raise NotReversible(f"This fact was learnt together with {others} more, in one expert. {_WHY['batch']}")
+            raise NotReversible(
+                Sentence(
+                    "This fact was learnt together with {others} more, in one expert, and cannot be told apart in it: only a "
+                    "whole expert can go.",
+                    others=others,
+                )
+            )
         return expert
 
     def _expert_scores(self, state: Experts, prompt: str, host: HostModel) -> list[float]:
@@ -258,8 +265,12 @@ def expert_function(w_gate: Tensor, w_in: Tensor, w_out: Tensor) -> ModuleFuncti
 
 
 _WHY = {
-    "batch": "Facts that are taught together share one expert and cannot be told apart in it: only a whole expert can go. "
-    "A fact that was taught by itself has an expert of its own, and leaves no trace when it is deleted.",
-    "none": "Every batch of facts moves the network that finds the experts, for earlier facts as well: none can be taken out "
-    "again as if it had never been there.",
+    "batch": Sentence(
+        "Facts that are taught together share one expert and cannot be told apart in it: only a whole expert can go. "
+        "A fact that was taught by itself has an expert of its own, and leaves no trace when it is deleted."
+    ),
+    "none": Sentence(
+        "Every batch of facts moves the network that finds the experts, for earlier facts as well: none can be taken out "
+        "again as if it had never been there."
+    ),
 }

@@ -37,6 +37,7 @@ from sola_core.editors.lora import Pair, initial_pairs, lora_function
 from sola_core.host.intervention import Intervention, ModuleFunction
 from sola_core.host.model import HostModel
 from sola_core.records import Candidate, Capabilities, Route, TrainingStep
+from sola_core.words import Sentence
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,8 +88,10 @@ class Melo:
         delete="approximate",
         switch="approximate",
         shares_weights=True,
-        why="A deleted fact is no longer looked up, but the block of weights that it was learnt into with others keeps it until the "
-        "last of them goes, and the regions that it moved or shrank stay so.",
+        why=Sentence(
+            "A deleted fact is no longer looked up, but the block of weights that it was learnt into with others keeps it until the "
+            "last of them goes, and the regions that it moved or shrank stay so."
+        ),
     )
 
     def __init__(self, settings: MeloSettings | None = None) -> None:
@@ -267,8 +270,10 @@ class MeloFrozen(Melo):
         delete="batch",
         switch="batch",
         shares_weights=True,
-        why="Facts learnt together share one block of weights: it goes, bit for bit, with the last of them. One of them alone is "
-        "only no longer looked up. No region ever moves, so nothing else is left behind.",
+        why=Sentence(
+            "Facts learnt together share one block of weights: it goes, bit for bit, with the last of them. One of them alone is "
+            "only no longer looked up. No region ever moves, so nothing else is left behind."
+        ),
     )
 
     def _inserted(self, clusters: Clusters, point: Point, target: tuple[int, ...], radius: float) -> Clusters:

@@ -31,6 +31,7 @@ from sola_core.host.intervention import Intervention, ModuleFunction
 from sola_core.host.model import HostModel
 from sola_core.records import Candidate, Capabilities, Route, TrainingStep
 from sola_core.text import canonical
+from sola_core.words import Sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +86,10 @@ class Rls:
         delete="exact",
         switch="exact",
         shares_weights=True,
-        why="All facts share one weight, but each is kept as whole numbers in a sum. Taking one back subtracts exactly its "
-        "numbers and works the weight out anew: the same as if it had never been taught.",
+        why=Sentence(
+            "All facts share one weight, but each is kept as whole numbers in a sum. Taking one back subtracts exactly its "
+            "numbers and works the weight out anew: the same as if it had never been taught."
+        ),
     )
     batch_facts = 1
 
