@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sola_core.errors import HostError, InvalidInput
 from sola_core.host.architecture import Architecture, architecture_of, linear_shape
-from sola_core.host.device import chosen_device
+from sola_core.host.device import chosen_device, deterministic
 from sola_core.host.intervention import Intervention, Latch, ModuleFunction, Phase, applied, no_grad_parameters
 from sola_core.host.prefix import PrefixStates
 from sola_core.host.prompt import PromptFormat, PromptIds
@@ -266,8 +266,8 @@ class HostModel:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Hold the model for one step of work."""
-        with self.lock:
+        """Hold the model for one step of work, whose gradients are the same in every run."""
+        with self.lock, deterministic(self.device):
             yield
 
     def _layers(self) -> nn.ModuleList:
