@@ -89,39 +89,6 @@ def delete(args: argparse.Namespace) -> int:
     return 0
 
 
-def teach(args: argparse.Namespace) -> int:
-    """Teach a list of facts; 1 when a row of it could not be taught. Given again, it goes on where it stopped."""
-    from sola_core.fact_lists import read_facts_list
-    from sola_core.library.pack import read_bytes
-    from sola_core.teaching_lists import ListProgress, teach_list_steps
-    from sola_core.ui.wire import edit_json
-
-    line = ProgressLine(always=args.progress)
-    facts = read_facts_list(read_bytes(Path(args.file)))
-    if args.check:
-        unusable = [f"line {fact.line}: {fact.error}" for fact in facts if fact.request is None]
-        text = "\n".join([*unusable, f"{len(facts) - len(unusable):,} of {len(facts):,} rows can be taught."])
-        put(args, text, [{"line": fact.line, "error": fact.error} for fact in facts])
-        return 1 if unusable else 0
-
-    def show(at: ListProgress) -> None:
-        line("teaching", at.done, at.total)
-
-    with open_editor(args, args.library) as editor:
-        outcomes = finish(teach_list_steps(editor, facts, args.present), show)
-    line.clear()
-    counts = {kind: sum(o.outcome == kind for o in outcomes) for kind in ("taught", "present")}
-    wrong = [o for o in outcomes if o.outcome not in counts]
-    lines = [f"line {o.line}: {o.outcome}: {o.reason}" for o in wrong]
-    lines.append(f"{counts['taught']:,} taught, {counts['present']:,} were there already, {len(wrong):,} not taught.")
-    value = [
-        {"line": o.line, "outcome": o.outcome, "reason": o.reason, "edit": edit_json(o.edit) if o.edit else None}
-        for o in outcomes
-    ]
-    put(args, "\n".join(lines), value)
-    return 1 if wrong else 0
-
-
 def export(args: argparse.Namespace) -> int:
     """Write all edits, or those named, into one file; or each into a PEFT folder of its own."""
     if args.peft:
