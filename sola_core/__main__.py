@@ -96,7 +96,11 @@ def _add_library_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     export = _command(commands, "export", "write edits into one file", library=True)
     export.add_argument("out", metavar="FILE", help="where to write them (safetensors)")
     export.add_argument("--edit", dest="edit_id", action="append", metavar="ID", help="only this one; may be repeated")
-    export.add_argument("--peft", action="store_true", help="write a folder instead, with a PEFT adapter for each edit")
+    export.add_argument(
+        "--peft",
+        action="store_true",
+        help="write a folder instead, with a PEFT adapter for each edit and a routing table",
+    )
     take = _command(commands, "import", "take in the edits of a file that export wrote", library=True)
     take.set_defaults(function="import_")
     take.add_argument("file", metavar="FILE")

@@ -102,6 +102,8 @@ def export(args: argparse.Namespace) -> int:
 
 
 def _export_peft(args: argparse.Namespace) -> int:
+    from sola_core.library.peft_routes import ROUTES
+
     with open_editor(args, args.library) as editor:
         ids = list(dict.fromkeys(args.edit_id or (made.id for made in editor.edits)))
         for edit_id in ids:
@@ -113,6 +115,8 @@ def _export_peft(args: argparse.Namespace) -> int:
                 raise SolaError(f"Cannot make {folder}: {error.strerror}. Name another folder.") from error
             for name, content in files.items():
                 write_file(folder / name, content)
+        if ids:
+            write_file(Path(args.out) / ROUTES, editor.peft_routes(ids).to_bytes())
     put(args, f"{_counted(len(ids))} written to {args.out}, a PEFT folder for each.", {"folders": ids})
     return 0
 

@@ -23,6 +23,7 @@ from sola_core.host.model import HostModel
 from sola_core.joint_session import JointEditor
 from sola_core.library.pack import pack_of
 from sola_core.library.peft_io import peft_files
+from sola_core.library.peft_routes import PeftRoutes
 from sola_core.library.sizes import EditSizes, LibrarySizes
 from sola_core.library.store import Library
 from sola_core.records import (
@@ -220,6 +221,11 @@ class SolaEditor(RoutedAsking):
         edit = self._library.get(edit_id)
         base = peft_base(edit, self.host)
         return peft_files(edit, self.tensors(edit_id), base)
+
+    def peft_routes(self, edit_ids: Sequence[str] | None = None) -> PeftRoutes:
+        """Return the routing table to put beside the PEFT folders of all edits, or of those named, in order of teaching."""
+        wanted = None if edit_ids is None else set(edit_ids)
+        return self._routed.peft_routes([edit for edit in self.edits if wanted is None or edit.id in wanted])
 
     def import_steps(
         self, content: bytes, present: Present = "skip", *, room: int | None = None

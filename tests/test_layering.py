@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "answering": FOUNDATION | {"host", "editors"},
     "routed": FOUNDATION | {"host", "routing", "editors", "library", "answering", "steps"},
     "worker": FOUNDATION | {"host", "editors"},
+    "peft_router": FOUNDATION | {"library", "routed", "routing"},
     "asking": FOUNDATION | {"host", "editors", "answering", "routed", "worker"},
     "joint_session": FOUNDATION | {"host", "editors", "library", "asking", "steps"},
     "transfer": FOUNDATION | {"host", "editors", "library"},
