@@ -89,12 +89,18 @@ def _add_library_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     teach.add_argument(
         "--library", default=":memory:", metavar="FILE", help="the library file; made if it is not there"
     )
+    teach.set_defaults(module="sola_core.teach_command")
     teach.add_argument("--check", action="store_true", help="only say what is wrong with the list")
+    _add_batches(teach)
     _add_present(teach, "fact whose question")
     export = _command(commands, "export", "write edits into one file", library=True)
     export.add_argument("out", metavar="FILE", help="where to write them (safetensors)")
     export.add_argument("--edit", dest="edit_id", action="append", metavar="ID", help="only this one; may be repeated")
-    export.add_argument("--peft", action="store_true", help="write a folder instead, with a PEFT adapter for each edit")
+    export.add_argument(
+        "--peft",
+        action="store_true",
+        help="write a folder instead, with a PEFT adapter for each edit and a routing table",
+    )
     take = _command(commands, "import", "take in the edits of a file that export wrote", library=True)
     take.set_defaults(function="import_")
     take.add_argument("file", metavar="FILE")
@@ -106,6 +112,33 @@ def _add_library_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     serve.add_argument("--port", type=int, help="port to serve on (default: the first free one from 7860)")
     serve.add_argument("--language", help="of the page, such as de (default: SOLA_LANGUAGE, or en)")
     _add_host_flags(serve)
+
+
+def _add_batches(teach: argparse.ArgumentParser) -> None:
+    teach.add_argument(
+        "--one-by-one",
+        action="store_true",
+        help="train each fact alone instead of in batches: slower, the same answers, and the same bits in every run",
+    )
+    teach.add_argument("--batch-rows", type=_count, default=16, metavar="N", help="facts trained together (default 16)")
+    teach.add_argument(
+        "--batch-tokens",
+        type=_count,
+        default=2048,
+        metavar="N",
+        help="the most of facts times tokens of the longest in a batch; memory grows with it (default 2048)",
+    )
+    teach.add_argument(
+        "--engine", choices=("here", "ray"), default="here", help="where batches are trained: here, or on a Ray cluster"
+    )
+    teach.add_argument(
+        "--address",
+        metavar="ADDRESS",
+        help="with --engine ray: the cluster (default: Ray's own choice, else this machine)",
+    )
+    teach.add_argument(
+        "--worker-cpus", type=_count, default=1, metavar="N", help="with --engine ray: cores of each worker (default 1)"
+    )
 
 
 def _add_present(command: argparse.ArgumentParser, what: str) -> None:

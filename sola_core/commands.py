@@ -89,39 +89,6 @@ def delete(args: argparse.Namespace) -> int:
     return 0
 
 
-def teach(args: argparse.Namespace) -> int:
-    """Teach a list of facts; 1 when a row of it could not be taught. Given again, it goes on where it stopped."""
-    from sola_core.fact_lists import read_facts_list
-    from sola_core.library.pack import read_bytes
-    from sola_core.teaching_lists import ListProgress, teach_list_steps
-    from sola_core.ui.wire import edit_json
-
-    line = ProgressLine(always=args.progress)
-    facts = read_facts_list(read_bytes(Path(args.file)))
-    if args.check:
-        unusable = [f"line {fact.line}: {fact.error}" for fact in facts if fact.request is None]
-        text = "\n".join([*unusable, f"{len(facts) - len(unusable):,} of {len(facts):,} rows can be taught."])
-        put(args, text, [{"line": fact.line, "error": fact.error} for fact in facts])
-        return 1 if unusable else 0
-
-    def show(at: ListProgress) -> None:
-        line("teaching", at.done, at.total)
-
-    with open_editor(args, args.library) as editor:
-        outcomes = finish(teach_list_steps(editor, facts, args.present), show)
-    line.clear()
-    counts = {kind: sum(o.outcome == kind for o in outcomes) for kind in ("taught", "present")}
-    wrong = [o for o in outcomes if o.outcome not in counts]
-    lines = [f"line {o.line}: {o.outcome}: {o.reason}" for o in wrong]
-    lines.append(f"{counts['taught']:,} taught, {counts['present']:,} were there already, {len(wrong):,} not taught.")
-    value = [
-        {"line": o.line, "outcome": o.outcome, "reason": o.reason, "edit": edit_json(o.edit) if o.edit else None}
-        for o in outcomes
-    ]
-    put(args, "\n".join(lines), value)
-    return 1 if wrong else 0
-
-
 def export(args: argparse.Namespace) -> int:
     """Write all edits, or those named, into one file; or each into a PEFT folder of its own."""
     if args.peft:
@@ -135,6 +102,8 @@ def export(args: argparse.Namespace) -> int:
 
 
 def _export_peft(args: argparse.Namespace) -> int:
+    from sola_core.library.peft_routes import ROUTES
+
     with open_editor(args, args.library) as editor:
         ids = list(dict.fromkeys(args.edit_id or (made.id for made in editor.edits)))
         for edit_id in ids:
@@ -146,6 +115,8 @@ def _export_peft(args: argparse.Namespace) -> int:
                 raise SolaError(f"Cannot make {folder}: {error.strerror}. Name another folder.") from error
             for name, content in files.items():
                 write_file(folder / name, content)
+        if ids:
+            write_file(Path(args.out) / ROUTES, editor.peft_routes(ids).to_bytes())
     put(args, f"{_counted(len(ids))} written to {args.out}, a PEFT folder for each.", {"folders": ids})
     return 0
 

@@ -14,15 +14,18 @@ PAUSE = 0.1  # seconds between two redraws
 
 
 class ProgressLine:
-    """Draws `stage [####....] 12/40, 0:31 left` over itself; silent unless its stream is a terminal or `always`."""
+    """Draws `stage [####....] 12/40, 0.9/s, 0:31 left` over itself; silent unless its stream is a terminal or `always`."""
 
     def __init__(self, stream: TextIO | None = None, *, always: bool = False) -> None:
         self._stream = stream or sys.stderr
         self._on = always or self._stream.isatty()
         self._stage, self._began, self._drawn, self._length = "", 0.0, 0.0, 0
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show that `done` of `total` are done; a stage ends when they are equal."""
+    def __call__(self, stage: str, done: int, total: int, *, passed: int = 0) -> None:
+        """Show that `done` of `total` are done; a stage ends when they are equal.
+
+        `passed` of those done took no time, such as those that were done in an earlier run.
+        """
         if not self._on:
             return
         now = time.monotonic()
@@ -31,7 +34,7 @@ class ProgressLine:
         if done < total and now - self._drawn < PAUSE:
             return
         self._drawn = now
-        self._draw(_line(stage, done, total, now - self._began), last=done >= total)
+        self._draw(_line(stage, done, total, now - self._began, done - passed), last=done >= total)
 
     def message(self, text: str, share: float | None = None) -> None:
         """Show a message, such as what is being fetched, with the share that is done if it is known."""
@@ -53,10 +56,13 @@ class ProgressLine:
         self._stream.flush()
 
 
-def _line(stage: str, done: int, total: int, seconds: float) -> str:
+def _line(stage: str, done: int, total: int, seconds: float, worked: int) -> str:
     filled = WIDTH * done // total if total else WIDTH
-    left = f", {_clock(seconds / done * (total - done))} left" if done else ""
-    return f"{stage} [{'#' * filled}{'.' * (WIDTH - filled)}] {done}/{total}{left}"
+    line = f"{stage} [{'#' * filled}{'.' * (WIDTH - filled)}] {done}/{total}"
+    if not worked or not seconds:
+        return line
+    rate = worked / seconds
+    return f"{line}, {rate:,.{0 if rate >= 100 else 2}f}/s, {_clock((total - done) / rate)} left"
 
 
 def _clock(seconds: float) -> str:

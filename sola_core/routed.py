@@ -20,6 +20,7 @@ from sola_core.host.intervention import Intervention
 from sola_core.host.model import HostModel
 from sola_core.host.sources import fetch_encoder
 from sola_core.library.edit_rows import NewEdit
+from sola_core.library.peft_routes import PeftRoutes, RoutedAdapter
 from sola_core.library.store import Library
 from sola_core.records import Candidate, Edit, EditRequest, Erasure, KeysMade, KeyText, Route, TrainedEdit
 from sola_core.routing.router import ROUTERS, Router, checked_name, make_router
@@ -172,6 +173,23 @@ class RoutedEdits:
     def intervention(self, edit_id: str) -> Intervention:
         """Return what an edit, on or off, does to the host; raise UnknownEdit for an unknown id."""
         return self._method.intervention(self.adapter(edit_id), self._host)
+
+    def peft_routes(self, edits: Sequence[Edit]) -> PeftRoutes:
+        """Return the routing table of edits that are exported, in the order given."""
+        router = self._router
+        listed = [
+            RoutedAdapter(adapter=edit.id, key_texts=edit.request.key_texts, subject=edit.subject, enabled=edit.enabled)
+            for edit in edits
+        ]
+        return PeftRoutes(
+            host_name=self._host.name,
+            host_fingerprint=self._host.fingerprint,
+            template=self._host.format.digest,
+            router=router.name,
+            encoder=router.encoder_id,
+            threshold=router.threshold,
+            edits=tuple(listed),
+        )
 
     @property
     def router_name(self) -> str:

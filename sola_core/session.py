@@ -23,6 +23,7 @@ from sola_core.host.model import HostModel
 from sola_core.joint_session import JointEditor
 from sola_core.library.pack import pack_of
 from sola_core.library.peft_io import peft_files
+from sola_core.library.peft_routes import PeftRoutes
 from sola_core.library.sizes import EditSizes, LibrarySizes
 from sola_core.library.store import Library
 from sola_core.records import (
@@ -41,6 +42,7 @@ from sola_core.steps import finish
 from sola_core.text import canonical, checked_request
 from sola_core.transfer import PRESENT, Imported, Present, Tried, checked_shapes, exported, peft_base, tried_steps
 from sola_core.words import Sentence
+from sola_core.worker.batches import BatchLimits, Engine, Finished, Here, train_steps
 from sola_core.worker.tasks import Train, Worker, one_request, run
 
 if TYPE_CHECKING:
@@ -169,24 +171,40 @@ class SolaEditor(RoutedAsking):
     ) -> list[Edit]:
         """Teach many facts in batches and return those that hold, in the order given; each is stored by itself.
 
+        Rows of about one length are trained together, so within a window of a few batches the short ones are stored first.
+
         A failed one goes to `on_failure(index, error)`; without it, BatchFailed is raised once the others are stored.
         """
-        edits: list[Edit] = []
+        edits: dict[int, Edit] = {}
         failures: dict[int, EditFailed] = {}
-        size = getattr(getattr(self.method, "settings", None), "batch_rows", 16)
-        for start in range(0, len(requests), size):
-            task = Train(method=self.method, requests=tuple(requests[start : start + size]))
-            outcomes = finish(run(task, self.host, self._worker), on_progress)
-            for index, outcome in enumerate(outcomes, start):
+        for told in self.train_steps(requests):
+            if isinstance(told, TrainingStep):
+                if on_progress is not None:
+                    on_progress(told)
+                continue
+            for index, outcome in zip(told.places, told.outcomes, strict=True):
                 if isinstance(outcome, EditFailed):
                     failures[index] = outcome
                     if on_failure is not None:
                         on_failure(index, outcome)
                 else:
-                    edits.append(self._routed.add(outcome))
+                    edits[index] = self.keep(outcome)
+        held = [edits[index] for index in sorted(edits)]
         if failures and on_failure is None:
-            raise BatchFailed(edits, failures)
-        return edits
+            raise BatchFailed(held, dict(sorted(failures.items())))
+        return held
+
+    def train_steps(
+        self, requests: Sequence[EditRequest], limits: BatchLimits | None = None, engine: Engine | None = None
+    ) -> Generator[TrainingStep | Finished, None, None]:
+        """Train many facts in batches and store nothing: give what each finished batch holds to `keep` before going on."""
+        rows = getattr(getattr(self.method, "settings", None), "batch_rows", BatchLimits.rows)
+        engine = engine or Here(self.host, self._worker)
+        return train_steps(requests, self.method, self.host, engine, limits or BatchLimits(rows=rows))
+
+    def keep(self, trained: TrainedEdit, *, replace: Sequence[str] = (), enabled: bool = True) -> Edit:
+        """Store what was trained, in one transaction with the deletion of the edits named by `replace`."""
+        return self._routed.add_many([(trained, enabled)], replace)[0]
 
     # ---- from library to library ---------------------------------------------------------------------------------
 
@@ -203,6 +221,11 @@ class SolaEditor(RoutedAsking):
         edit = self._library.get(edit_id)
         base = peft_base(edit, self.host)
         return peft_files(edit, self.tensors(edit_id), base)
+
+    def peft_routes(self, edit_ids: Sequence[str] | None = None) -> PeftRoutes:
+        """Return the routing table to put beside the PEFT folders of all edits, or of those named, in order of teaching."""
+        wanted = None if edit_ids is None else set(edit_ids)
+        return self._routed.peft_routes([edit for edit in self.edits if wanted is None or edit.id in wanted])
 
     def import_steps(
         self, content: bytes, present: Present = "skip", *, room: int | None = None

@@ -60,10 +60,7 @@ def teach_list_steps(
     A row whose question is taught here already with the same answer is left alone, so a list can be given again after an
     interruption. `present`: what to do with one that has another answer. When the library is full the rest is not tried.
     """
-    if present not in PRESENT:
-        raise InvalidInput(
-            Sentence("Choose what to do with facts that are there already: {names}.", names=", ".join(PRESENT))
-        )
+    check_present(present)
     outcomes: list[ListedOutcome] = []
     full = ""
     for done, fact in enumerate(facts):
@@ -80,20 +77,37 @@ def teach_list_steps(
     return tuple(outcomes)
 
 
+def check_present(present: Present) -> None:
+    """Raise InvalidInput for a policy that there is not."""
+    if present not in PRESENT:
+        raise InvalidInput(
+            Sentence("Choose what to do with facts that are there already: {names}.", names=", ".join(PRESENT))
+        )
+
+
+def left_alone(fact: ListedFact, here: Sequence[Edit], present: Present) -> ListedOutcome | None:
+    """Return what is to be said of a row that is not to be taught; None for one that is.
+
+    `here`: the edits that have its question as their own, oldest first.
+    """
+    if fact.request is None:
+        return ListedOutcome(line=fact.line, outcome="unusable", reason=fact.error)
+    same = next((edit for edit in here if edit.request == fact.request), None)
+    if same is None and not (here and present == "skip"):
+        return None
+    edit = same or here[-1]
+    reason = (
+        Sentence("taught before") if same else Sentence("another answer is taught: {answer!r}", answer=edit.target[:80])
+    )
+    return ListedOutcome(line=fact.line, outcome="present", edit=edit, reason=reason)
+
+
 def _taught(editor: Teacher, fact: ListedFact, present: Present) -> ListedOutcome:
     request = fact.request
-    if request is None:
-        return ListedOutcome(line=fact.line, outcome="unusable", reason=fact.error)
-    here = [edit for edit in editor.edits if canonical(edit.prompt) == canonical(request.prompt)]
-    same = next((edit for edit in here if edit.request == request), None)
-    if same is not None or (here and present == "skip"):
-        edit = same or here[-1]
-        reason = (
-            Sentence("taught before")
-            if same
-            else Sentence("another answer is taught: {answer!r}", answer=edit.target[:80])
-        )
-        return ListedOutcome(line=fact.line, outcome="present", edit=edit, reason=reason)
+    here = [edit for edit in editor.edits if request and canonical(edit.prompt) == canonical(request.prompt)]
+    known = left_alone(fact, here, present)
+    if known is not None or request is None:
+        return known or ListedOutcome(line=fact.line, outcome="unusable", reason=fact.error)
     replaced = [edit.id for edit in here] if present == "replace" else []
     try:
         edit = editor.edit(request, replace=replaced)

@@ -395,7 +395,8 @@ def test_edits_go_through_a_file_into_another_library(run: Run, library: Path, t
     assert status == 0 and "0 edits stored" in out and "1 left out" in out
     assert run("export", tmp_path / "no" / "where", "--library", library)[0] == 2
     status, out, _ = run("export", tmp_path / "peft", "--peft", "--library", library)
-    (folder,) = (tmp_path / "peft").iterdir()
+    folder, table = sorted((tmp_path / "peft").iterdir(), key=lambda path: path.is_file())
+    assert table.name == "routes.json" and json.loads(table.read_text())["edits"][0]["adapter"] == folder.name
     assert status == 0 and sorted(p.name for p in folder.iterdir()) == sorted(
         ["README.md", "adapter_config.json", "adapter_model.safetensors"]
     )

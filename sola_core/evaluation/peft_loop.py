@@ -60,8 +60,7 @@ class PlainLoop:
         began = time.perf_counter()
         self._reset()
         asked, answer = self._host.prompt_ids(prompt).ids.tolist(), self._host.target_ids(target)
-        ids = torch.tensor([asked + answer], device=self._host.device)
-        labels = torch.tensor([[-100] * len(asked) + answer], device=self._host.device)
+        ids, labels = self._rows(asked, answer)
         optimiser = torch.optim.AdamW(self._trained(), lr=self._lr, weight_decay=0.0)
         losses: list[float] = []
         while True:
@@ -76,6 +75,11 @@ class PlainLoop:
         self._try(ids[:, : len(asked)], len(answer) - 1 + int(number(self._settings, "extra_try_tokens")))
         tried = time.perf_counter()
         return PlainRun(seconds=trained - began, try_seconds=tried - trained, steps=len(losses) - 1, loss=losses[-1])
+
+    def _rows(self, asked: list[int], answer: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the tokens of a fact and its labels, (1, n) each."""
+        ids = torch.tensor([asked + answer], device=self._host.device)
+        return ids, torch.tensor([[-100] * len(asked) + answer], device=self._host.device)
 
     @torch.no_grad()
     def _try(self, prompt: torch.Tensor, tokens: int) -> None:
@@ -95,6 +99,33 @@ class PlainLoop:
 
     def _trained(self) -> Sequence[torch.nn.Parameter]:
         return [p for p in self._model.parameters() if p.requires_grad]
+
+
+class PaperLoop(PlainLoop):
+    """The paper's recipe on the layers and with the rank of a recorded edit: so many epochs of SGD, whatever the loss does.
+
+    Source: arXiv 2603.11239, appendix B: SGD, learning rate 0.05 with cosine decay, 40 epochs, rank 4.
+    """
+
+    epochs = 40
+    rate = 0.05
+
+    def edit(self, prompt: str, target: str) -> PlainRun:
+        """Train a fresh adapter on one fact, full forwards all the way, and return what it took; nothing is tried."""
+        began = time.perf_counter()
+        self._reset()
+        ids, labels = self._rows(self._host.prompt_ids(prompt).ids.tolist(), self._host.target_ids(target))
+        optimiser = torch.optim.SGD(self._trained(), lr=self.rate)
+        decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=self.epochs)
+        for _ in range(self.epochs):
+            loss = self._model(input_ids=ids, labels=labels, use_cache=False).loss
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            decay.step()
+        return PlainRun(
+            seconds=time.perf_counter() - began, try_seconds=0.0, steps=self.epochs, loss=float(loss.detach())
+        )
 
 
 def load_reference(model: str, host: HostModel) -> PreTrainedModel:
