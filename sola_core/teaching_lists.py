@@ -12,7 +12,6 @@ from typing import Literal, Protocol
 from sola_core.errors import EditFailed, InvalidInput, LibraryFull
 from sola_core.fact_lists import ListedFact
 from sola_core.records import Edit, EditRequest
-from sola_core.text import canonical
 from sola_core.transfer import PRESENT, Present
 from sola_core.words import Sentence
 
@@ -41,9 +40,8 @@ class ListProgress:
 class Teacher(Protocol):
     """What a list is taught to: an editor, or a visitor's workspace with its limits."""
 
-    @property
-    def edits(self) -> Sequence[Edit]:
-        """All edits, in order of teaching."""
+    def edits_of(self, prompt: str) -> Sequence[Edit]:
+        """Return the edits whose own prompt is equal to this one, in order of teaching."""
 
     def edit(self, request: EditRequest, *, replace: Sequence[str] = ()) -> Edit:
         """Teach one fact; `replace` names edits that are deleted with it."""
@@ -84,7 +82,7 @@ def _taught(editor: Teacher, fact: ListedFact, present: Present) -> ListedOutcom
     request = fact.request
     if request is None:
         return ListedOutcome(line=fact.line, outcome="unusable", reason=fact.error)
-    here = [edit for edit in editor.edits if canonical(edit.prompt) == canonical(request.prompt)]
+    here = editor.edits_of(request.prompt)
     same = next((edit for edit in here if edit.request == request), None)
     if same is not None or (here and present == "skip"):
         edit = same or here[-1]

@@ -20,6 +20,7 @@ from sola_core.records import EditRequest, TrainingRecord
 from sola_core.words import Sentence
 
 COVER = 4096  # bytes of nothing in front of private content; at least one database page, see `seal`
+_NOTHING = bytes(COVER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +39,17 @@ def seal(content: bytes) -> bytes:
     page; `secure_delete` does not clear that copy when the row is deleted later. What lies beyond a row's first page
     is never moved, and its pages are overwritten when the row goes. The zeros fill that first page.
     """
-    return bytes(COVER) + zlib.crc32(content).to_bytes(4, "big") + content
+    return _NOTHING + zlib.crc32(content).to_bytes(4, "big") + content
 
 
 def unseal(blob: bytes) -> bytes:
     """Return what `seal` was given; raise LibraryCorrupt when a byte of it has changed."""
     content = blob[COVER + 4 :]
-    if len(blob) < COVER + 4 or any(blob[:COVER]) or zlib.crc32(content).to_bytes(4, "big") != blob[COVER : COVER + 4]:
+    if (
+        not blob.startswith(_NOTHING)
+        or len(blob) < COVER + 4
+        or zlib.crc32(content).to_bytes(4, "big") != blob[COVER : COVER + 4]
+    ):
         raise LibraryCorrupt(_DAMAGED)
     return content
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
 
 from sola_core.errors import LibraryError, UnknownEdit
 from sola_core.library.codec import Facts, decode_facts, encode_facts, encode_tensors, seal, unseal
@@ -29,6 +32,15 @@ class NewEdit:
     keys: Mapping[str, Sequence[bytes | None]]  # encoder id -> one opaque key for each key text, None for none
     edit_id: str | None = None
     enabled: bool = True
+
+
+class KeyedEdit(NamedTuple):
+    """What a router holds of an edit."""
+
+    id: str
+    enabled: bool
+    texts: tuple[str, ...]  # canonical, each once
+    keys: tuple[bytes | None, ...] | None  # of one encoder; None: they were not made yet
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,19 @@ def read_edit(row: tuple[str, int, float, bytes]) -> Edit:
         training=facts.training,
         digest=facts.digest,
     )
+
+
+def read_keys(
+    db: sqlite3.Connection, encoder_id: str, edit_id: str | None = None
+) -> Iterator[tuple[str, bool, tuple[bytes | None, ...] | None]]:
+    """Yield the edits in order of teaching, or one of them, each with its switch and its keys; None: it has none."""
+    where, given = ("", (encoder_id,)) if edit_id is None else ("WHERE e.id = ?", (encoder_id, edit_id))
+    query = f"""SELECT e.id, e.enabled, k.ordinal, k.key FROM edits e LEFT JOIN keys k
+        ON k.seq = e.seq AND k.encoder_id = ? {where} ORDER BY e.seq, k.ordinal"""
+    for (found, enabled), rows in groupby(db.execute(query, given), key=itemgetter(0, 1)):
+        blobs = [blob for _, _, ordinal, blob in rows if ordinal is not None]
+        keys = tuple(None if blob is None else unseal(blob) for blob in blobs)
+        yield found, bool(enabled), keys or None
 
 
 def check_count(texts: Sequence[str], keys: Sequence[bytes | None]) -> None:

@@ -49,26 +49,27 @@ class TokenTable:
 
     def __init__(self, dim: int) -> None:
         self._dim = dim
-        self._keys: list[WeightedTokens] = []
+        self._keys: list[bytes] = []
         self._owners: list[str] = []
-        self._rows: dict[str, list[int]] = {}  # edit id -> where its keys are
-        self._head = np.zeros((HEAD, 0, dim), dtype=np.float32)  # (HEAD, capacity, dim), whole numbers
+        self._rows: dict[str, tuple[int, ...]] = {}  # edit id -> where its keys are
+        self._head = np.zeros((HEAD, 0, dim), dtype=np.int8)  # (HEAD, capacity, dim)
         self._head_weights = np.zeros((HEAD, 0), dtype=np.uint8)
 
     def add(self, edit_id: str, keys: Sequence[bytes | None]) -> None:
         """Hold the keys of an edit; raise LibraryCorrupt, and hold none, when one cannot be read."""
-        for key in [WeightedTokens.from_bytes(key, self._dim) for key in keys if key is not None]:
+        found = [(key, WeightedTokens.from_bytes(key, self._dim)) for key in keys if key is not None]
+        for content, key in found:
             row = len(self._keys)
             if row == self._head.shape[1]:
-                more = max(64, row)
+                more = max(64, row // 4)
                 self._head = np.pad(self._head, ((0, 0), (0, more), (0, 0)))
                 self._head_weights = np.pad(self._head_weights, ((0, 0), (0, more)))
             heaviest = np.argsort(-key.weights.astype(np.int64), kind="stable")[:HEAD]
             self._head[: len(heaviest), row] = key.vectors[heaviest]
             self._head_weights[: len(heaviest), row] = key.weights[heaviest]
-            self._keys.append(key)
+            self._keys.append(content)
             self._owners.append(edit_id)
-            self._rows.setdefault(edit_id, []).append(row)
+            self._rows[edit_id] = (*self._rows.get(edit_id, ()), row)
 
     def remove(self, edit_id: str) -> None:
         """Let go of the keys of an edit; the last keys move into their places."""
@@ -77,8 +78,8 @@ class TokenTable:
             if row != last:
                 self._keys[row], self._owners[row] = self._keys[last], self._owners[last]
                 self._head[:, row], self._head_weights[:, row] = self._head[:, last], self._head_weights[:, last]
-                moved = self._rows[self._owners[row]]
-                moved[moved.index(last)] = row
+                owner = self._owners[row]
+                self._rows[owner] = tuple(row if at == last else at for at in self._rows[owner])
             self._head[:, last], self._head_weights[:, last] = 0, 0  # nothing of a deleted key stays behind
             self._keys.pop()
             self._owners.pop()
@@ -110,7 +111,8 @@ class TokenTable:
         least = np.empty(n)
         for start in range(0, n, CHUNK):
             part = slice(start, min(start + CHUNK, n))
-            best = np.stack([(prompt @ heads[part].T).max(axis=0) for heads in self._head])  # (HEAD, keys)
+            heads = [head[part].astype(np.float32) for head in self._head]
+            best = np.stack([(prompt @ head.T).max(axis=0) for head in heads])  # (HEAD, keys)
             missed = SQUARE - np.maximum(best, 0.0).astype(np.float64)
             least[part] = (self._head_weights[:, part] * missed).sum(axis=0)
         return np.flatnonzero(least <= max(limit, float(np.partition(least, enough - 1)[enough - 1])))
@@ -119,9 +121,9 @@ class TokenTable:
         self, prompt: NDArray[np.float32], weights: NDArray[np.uint8], rows: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         keys = [self._keys[row] for row in rows.tolist()]
-        starts = np.cumsum([0, *(len(key.weights) for key in keys[:-1])])
-        vectors = np.concatenate([key.vectors for key in keys]).astype(np.float32)
-        key_weights = np.concatenate([key.weights for key in keys]).astype(np.float64)
+        starts = np.cumsum([0, *(len(key) // (self._dim + 1) for key in keys[:-1])])
+        together = WeightedTokens.from_bytes(b"".join(keys), self._dim)
+        vectors, key_weights = together.vectors.astype(np.float32), together.weights.astype(np.float64)
         matches = np.maximum(prompt @ vectors.T, 0.0)  # (m, all key tokens)
         of_keys = np.add.reduceat(key_weights * (SQUARE - matches.max(axis=0).astype(np.float64)), starts)
         in_keys = np.maximum.reduceat(matches, starts, axis=1).astype(np.float64)  # (m, keys)
