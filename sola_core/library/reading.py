@@ -36,6 +36,7 @@ class LibraryReading:
         self._path = path
         self._lock = threading.RLock()
         self._open = True
+        self._cover: int = db.execute("PRAGMA page_size").fetchone()[0]  # zeros in front of private content
         self._present: Present | None = None  # once it was asked for
         self._numbers = Numbers()
 
@@ -51,7 +52,7 @@ class LibraryReading:
         """
         with self._snapshot() as db:
             present = self._now(db)
-            return present.records() or present.keep(map(read_edit, db.execute(f"{EDITS} ORDER BY seq")))
+            return present.records() or present.keep(self._all(db))
 
     def edits_of(self, prompt: str) -> tuple[Edit, ...]:
         """Return the edits whose own prompt is equal to this one, in order of teaching."""
@@ -93,7 +94,7 @@ class LibraryReading:
             row = db.execute(f"{EDITS} WHERE e.id = ?", (edit_id,)).fetchone()
         if row is None:
             raise unknown(edit_id)
-        return read_edit(row)
+        return read_edit(row, self._cover)
 
     def tensors(self, edit_id: str) -> dict[str, torch.Tensor]:
         """Read an edit's adapter from the disk, bit-equal to what was stored; LibraryCorrupt when it no longer is."""
@@ -102,7 +103,7 @@ class LibraryReading:
             row = db.execute(query, (edit_id,)).fetchone()
         if row is None:
             raise unknown(edit_id)
-        facts, tensors = decode_facts(unseal(row[0])), decode_tensors(row[1])
+        facts, tensors = decode_facts(unseal(row[0], self._cover)), decode_tensors(row[1])
         if edit_digest(facts.request, tensors) != facts.digest:
             raise LibraryCorrupt(
                 Sentence(
@@ -118,7 +119,7 @@ class LibraryReading:
         found: dict[str, tuple[bytes | None, ...]] = {}
         with self._reading() as db:
             for edit_id, blob in db.execute(query, (encoder_id,)):
-                key = None if blob is None else unseal(blob)
+                key = None if blob is None else unseal(blob, self._cover)
                 found[edit_id] = (*found.get(edit_id, ()), key)
         return found
 
@@ -127,9 +128,9 @@ class LibraryReading:
         with self._snapshot() as db:
             present = self._now(db)
             rows = (
-                read_keys(db, encoder_id)
+                read_keys(db, self._cover, encoder_id)
                 if edit_ids is None
-                else chain.from_iterable(read_keys(db, encoder_id, edit_id) for edit_id in edit_ids)
+                else chain.from_iterable(read_keys(db, self._cover, encoder_id, edit_id) for edit_id in edit_ids)
             )
             return [KeyedEdit(sys.intern(name), on, present[name].keys, keys) for name, on, keys in rows]
 
@@ -180,15 +181,19 @@ class LibraryReading:
         """Return what the library holds, brought up to date; to be called in a snapshot."""
         if self._present is None:
             present = Present(last_moment(db))
-            for row in db.execute(f"{EDITS} ORDER BY seq"):
-                present.put(read_edit(row))
+            for edit in self._all(db):
+                present.put(edit)
             self._present = present
             return present
         changes = changes_since(db, self._present.moment)
         if changes:
-            new = [read_edit(row) for e in changes.take_up for row in db.execute(f"{EDITS} WHERE e.id = ?", (e,))]
+            rows = [row for e in changes.take_up for row in db.execute(f"{EDITS} WHERE e.id = ?", (e,))]
+            new = [read_edit(row, self._cover) for row in rows]
             where = "SELECT id, enabled FROM edits WHERE id = ?"
             switched = [row for e in changes.switch for row in db.execute(where, (e,))]
             self._present.follow(changes, new, {edit_id: bool(on) for edit_id, on in switched})
         self._present.moment = changes.moment
         return self._present
+
+    def _all(self, db: sqlite3.Connection) -> Iterator[Edit]:
+        return (read_edit(row, self._cover) for row in db.execute(f"{EDITS} ORDER BY seq"))

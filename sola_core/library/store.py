@@ -69,7 +69,7 @@ class Library(LibraryReading):
 
     def add_many(self, new: Sequence[NewEdit], replace: Sequence[str] = ()) -> tuple[Edit, ...]:
         """Store edits in this order, and delete those named in `replace`, all in one transaction."""
-        rows = [encoded(edit) for edit in new]
+        rows = [encoded(edit, self._cover) for edit in new]
         with self._changing() as db:
             self._numbers.follow(db)  # for new ids; before anything is changed
             now, ids = time.time(), list[str]()
@@ -91,7 +91,7 @@ class Library(LibraryReading):
             check_count(self.get(edit_id).request.key_texts, keys)
             where = "encoder_id = ? AND seq = (SELECT seq FROM edits WHERE id = ?)"
             db.execute(f"DELETE FROM keys WHERE {where}", (encoder_id, edit_id))
-            insert_keys(db, edit_id, encoder_id, keys)
+            insert_keys(db, edit_id, encoder_id, keys, self._cover)
 
     def set_enabled(self, edit_id: str, enabled: bool) -> Edit:
         """Switch an edit on or off; its content is not touched."""
