@@ -20,6 +20,7 @@ from sola_core.records import EditRequest, TrainingRecord
 from sola_core.words import Sentence
 
 SUM = 4  # bytes of a checksum
+_alike: dict[str, dict[str, Any]] = {}  # see `_one`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +63,19 @@ def decode_facts(content: bytes) -> Facts:
         words: dict[str, Any] = json.loads(content)
         request, training = EditRequest(**words["request"]), words["training"]
         losses = tuple(training.pop("losses"))
+        for name in ("settings", "versions"):
+            training[name] = _one(training[name])
         record = TrainingRecord(losses=losses, **training)
         return Facts(request=request, training=record, digest=words["digest"])
     except (ValueError, TypeError, KeyError) as error:
         raise LibraryCorrupt(_DAMAGED) from error
+
+
+def _one(mapping: dict[str, Any]) -> dict[str, Any]:
+    """Return one object for all mappings that are written alike: most edits of a library have the same settings."""
+    if len(_alike) > 64:
+        _alike.clear()
+    return _alike.setdefault(repr(mapping), mapping)
 
 
 def encode_tensors(tensors: Mapping[str, torch.Tensor]) -> bytes:
