@@ -54,7 +54,7 @@ class RoutedEdits:
     ) -> None:
         self._library, self._method, self._host, self._encoder = library, method, host, encoder
         self._state = threading.RLock()
-        self._followed: tuple[Edit, ...] | None = None  # the edits that the router is known to agree with
+        self._followed = library.moment  # up to which the router has taken up what was changed
         self._router = finish(self._filling(router))
 
     @property
@@ -85,29 +85,21 @@ class RoutedEdits:
                     ],
                     replace,
                 )
-                for old in replace:
-                    with suppress(UnknownEdit):
-                        router.remove(old)
-                for edit, own in zip(edits, keys, strict=True):
-                    router.add(edit.id, edit.request.key_texts, own, edit.enabled)
+                self._caught_up()
                 return edits
 
     def set_enabled(self, edit_id: str, enabled: bool) -> Edit:
         """Switch an edit on or off; raise UnknownEdit for an id this library does not hold."""
-        self._follow()
         with self._state:
             edit = self._library.set_enabled(edit_id, enabled)
-            with suppress(UnknownEdit):  # taught this moment by another process: the next question follows
-                self._router.set_enabled(edit_id, enabled)
+            self._caught_up()
             return edit
 
     def delete(self, edit_id: str) -> Erasure:
         """Delete an edit for ever; say whether its text is already gone from the disk ("erased") or still going."""
-        self._follow()
         with self._state:
             erasure = self._library.delete(edit_id)
-            with suppress(UnknownEdit):  # taught this moment by another process
-                self._router.remove(edit_id)
+            self._caught_up()
             return erasure
 
     @property
@@ -201,13 +193,16 @@ class RoutedEdits:
 
         Until the end, and if the generator is closed before, the old router stays in use.
         """
+        moment = self._library.moment
+        router = yield from self._filling(name)
         while True:
-            before = self._library.edits()
-            router = yield from self._filling(name)
             with self._state:
-                if self._library.edits() == before:
-                    self._router = router
+                moment, lacking = self._taken_up(router, moment)
+                if not lacking:
+                    self._router, self._followed = router, moment
                     return
+            for edit_id in lacking:  # taught meanwhile
+                self._made_keys(router, edit_id)
 
     def routes_steps(self, prompt: str) -> Generator[KeysMade, None, dict[str, Route]]:
         """Return the route that each router would take now, by name; keys that one lacks are made and stored first.
@@ -218,14 +213,14 @@ class RoutedEdits:
         prompt = checked_prompt(prompt)
         while True:
             self._follow()
-            used, before = self._router, self._library.edits()
+            used, before = self._router, self._library.moment
             routers = {used.name: used}
             for name in ROUTERS:
                 if name != used.name:
                     routers[name] = yield from self._filling(name)
             state = self._read_state(prompt) if used.any_enabled else None
             with self._state:
-                if self._router is used and self._library.edits() == before:
+                if self._router is used and not self._library.changes_since(before):
                     return {name: routers[name].route(prompt, _wanted(routers[name], state)) for name in ROUTERS}
 
     # ---- helpers in the order of use -----------------------------------------------------------------------------
@@ -237,36 +232,65 @@ class RoutedEdits:
         router = make_router(
             name, encoder=self._encoder, read_state=self._read_state, host_fingerprint=self._host.fingerprint
         )
-        known, edits = self._library.keys(router.encoder_id), self._library.edits()
-        lacking = sum(edit.id not in known for edit in edits)
+        edits = self._library.keyed(router.encoder_id)
+        lacking = sum(edit.keys is None for edit in edits)
         made = 0
         for edit in edits:
-            if edit.id not in known:
+            keys = edit.keys
+            if keys is None:
                 yield KeysMade(router=name, done=made, total=lacking)
-                keys, made = router.encode(_key_texts(edit.request)), made + 1
-                try:
-                    self._library.put_keys(edit.id, router.encoder_id, keys)
-                except UnknownEdit:  # deleted meanwhile
-                    continue
-                known[edit.id] = tuple(keys)
-            router.add(edit.id, edit.request.key_texts, known[edit.id], edit.enabled)
+                keys, made = self._made_keys(router, edit.id), made + 1
+            if keys is not None:
+                router.add(edit.id, edit.texts, keys, edit.enabled)
         if lacking:
             yield KeysMade(router=name, done=made, total=lacking)
         return router
+
+    def _made_keys(self, router: Router, edit_id: str) -> tuple[bytes | None, ...] | None:
+        """Make and store an edit's keys, and return them; None when it was deleted meanwhile."""
+        try:
+            keys = router.encode(_key_texts(self._library.get(edit_id).request))
+            self._library.put_keys(edit_id, router.encoder_id, keys)
+        except UnknownEdit:
+            return None
+        return tuple(keys)
 
     def _read_state(self, text: str) -> Tensor:
         return self._host.module_input(text, self._method.decision_module(self._host))
 
     def _follow(self) -> None:
         """Take up what another process changed in the library's file since the last look."""
-        with self._state:
-            edits = self._library.edits()  # the same object as long as nothing was changed
-            if edits is self._followed:
+        while True:
+            with self._state:
+                router, lacking = self._router, self._caught_up()
+            if not lacking:
                 return
-            if [(edit.id, edit.enabled) for edit in edits] == self._router.switches():
-                self._followed = edits
-                return
-        finish(self.use_router_steps(self._router.name))
+            for edit_id in lacking:  # outside the lock: a hidden-state key needs the host
+                self._made_keys(router, edit_id)
+
+    def _caught_up(self) -> tuple[str, ...]:
+        """Bring the router in use up to date; return the edits that it has to be given keys of first, if there are any."""
+        self._followed, lacking = self._taken_up(self._router, self._followed)
+        return lacking
+
+    def _taken_up(self, router: Router, moment: int) -> tuple[int, tuple[str, ...]]:
+        """Have a router that is up to date as of a moment take up what was changed since; return the moment it is at now.
+
+        Where an edit has no keys of its encoder, nothing is done, and these edits are returned with the old moment.
+        """
+        changes = self._library.changes_since(moment)
+        new = self._library.keyed(router.encoder_id, changes.take_up) if changes.take_up else []
+        lacking = tuple(edit.id for edit in new if edit.keys is None)
+        if lacking:
+            return moment, lacking
+        for edit_id in changes.forget:
+            with suppress(UnknownEdit):  # taught and deleted since
+                router.remove(edit_id)
+        for edit in new:
+            router.add(edit.id, edit.texts, edit.keys or (), edit.enabled)
+        for edit in self._library.keyed(router.encoder_id, changes.switch) if changes.switch else ():
+            router.set_enabled(edit.id, edit.enabled)
+        return changes.moment, ()
 
     def _judged(
         self, prompt: str, judge: Callable[[Router, Tensor | None], Result], on: Collection[str] | None = None

@@ -206,6 +206,10 @@ class SolaEditor(RoutedAsking):
         """Store what was trained, in one transaction with the deletion of the edits named by `replace`."""
         return self._routed.add_many([(trained, enabled)], replace)[0]
 
+    def store(self, trained: TrainedEdit, replace: Sequence[str] = ()) -> Edit:
+        """Keep an edit that was trained elsewhere for this host, and route to it from now on; it is not tried."""
+        return self._routed.add(trained, replace)
+
     # ---- from library to library ---------------------------------------------------------------------------------
 
     def export(self, edit_ids: Sequence[str] | None = None) -> bytes:
@@ -251,9 +255,8 @@ class SolaEditor(RoutedAsking):
                     room=max(0, room),
                 )
             )
-        own: dict[str, list[str]] = {}
-        for edit in self.edits:
-            own.setdefault(canonical(edit.prompt), []).append(edit.id)
+        prompts = {edit.request.prompt for edit in pack.edits}
+        own = {canonical(prompt): [edit.id for edit in self.edits_of(prompt)] for prompt in prompts}
         held, replaced, outcome = yield from tried_steps(pack, own, present, self.method, self.host)
         return changed(outcome, edits=self._routed.add_many(held, tuple(dict.fromkeys(replaced))) if held else ())
 
@@ -296,8 +299,25 @@ class SolaEditor(RoutedAsking):
 
     @property
     def edits(self) -> tuple[Edit, ...]:
-        """All edits, in order of teaching."""
+        """All edits, in order of teaching. Where a library is large, ask for what is wanted of them instead."""
         return self._library.edits()
+
+    @property
+    def count(self) -> int:
+        """How many edits there are."""
+        return self._library.count
+
+    def edits_of(self, prompt: str) -> tuple[Edit, ...]:
+        """Return the edits whose own prompt is equal to this one, in order of teaching."""
+        return self._library.edits_of(prompt)
+
+    def number(self, edit_id: str) -> int:
+        """Return the how-manieth taught here an edit was, deleted ones included; 0 for an id that no edit ever had."""
+        return self._library.number(edit_id)
+
+    def numbers(self) -> dict[str, int]:
+        """Return the same for all, by id."""
+        return self._library.numbers()
 
     def set_enabled(self, edit_id: str, enabled: bool) -> Edit:
         """Switch an edit on or off; raise UnknownEdit for an id this library does not hold."""

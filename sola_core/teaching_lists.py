@@ -12,7 +12,6 @@ from typing import Literal, Protocol
 from sola_core.errors import EditFailed, InvalidInput, LibraryFull
 from sola_core.fact_lists import ListedFact
 from sola_core.records import Edit, EditRequest
-from sola_core.text import canonical
 from sola_core.transfer import PRESENT, Present
 from sola_core.words import Sentence
 
@@ -41,9 +40,8 @@ class ListProgress:
 class Teacher(Protocol):
     """What a list is taught to: an editor, or a visitor's workspace with its limits."""
 
-    @property
-    def edits(self) -> Sequence[Edit]:
-        """All edits, in order of teaching."""
+    def edits_of(self, prompt: str) -> Sequence[Edit]:
+        """Return the edits whose own prompt is equal to this one, in order of teaching."""
 
     def edit(self, request: EditRequest, *, replace: Sequence[str] = ()) -> Edit:
         """Teach one fact; `replace` names edits that are deleted with it."""
@@ -104,11 +102,10 @@ def left_alone(fact: ListedFact, here: Sequence[Edit], present: Present) -> List
 
 def _taught(editor: Teacher, fact: ListedFact, present: Present) -> ListedOutcome:
     request = fact.request
-    here = [edit for edit in editor.edits if request and canonical(edit.prompt) == canonical(request.prompt)]
-    known = left_alone(fact, here, present)
+    known = left_alone(fact, editor.edits_of(request.prompt) if request else (), present)
     if known is not None or request is None:
         return known or ListedOutcome(line=fact.line, outcome="unusable", reason=fact.error)
-    replaced = [edit.id for edit in here] if present == "replace" else []
+    replaced = [edit.id for edit in editor.edits_of(request.prompt)] if present == "replace" else []
     try:
         edit = editor.edit(request, replace=replaced)
         if not fact.enabled:

@@ -83,6 +83,10 @@ class Workspace:
         """All edits, in order of teaching."""
         return self.editor.edits
 
+    def edits_of(self, prompt: str) -> tuple[Edit, ...]:
+        """Return the edits whose own prompt is equal to this one, in order of teaching."""
+        return self.editor.edits_of(prompt)
+
     @property
     def digest(self) -> str:
         """The state digest, hex."""
@@ -100,8 +104,7 @@ class Workspace:
 
     def numbers(self) -> dict[str, int]:
         """Return the number of each edit by id: it was the how-manieth taught here. Numbers are never used again."""
-        taught = [event.edit_id for event in self.editor.events() if event.kind == "taught"]
-        return {edit_id: number for number, edit_id in enumerate(taught, 1)}
+        return self.editor.numbers()
 
     def snapshot(self, question: str) -> Snapshot:
         """Return what the model is at this moment: its edits, its parameters, and the numbers behind one answer.
@@ -134,7 +137,7 @@ class Workspace:
 
     def teach(self, request: EditRequest, replace: Sequence[str] = ()) -> Generator[TrainingStep, None, Edit]:
         """Teach one fact step by step; closing the generator early leaves nothing of it."""
-        if self._max_edits is not None and len(self.edits) - len(replace) >= self._max_edits:
+        if self._max_edits is not None and self.editor.count - len(replace) >= self._max_edits:
             raise LibraryFull(
                 Sentence("At most {most} edits fit here. Delete one that you no longer need.", most=self._max_edits)
             )
@@ -178,7 +181,7 @@ class Workspace:
     def take_in(self, content: bytes, present: Present) -> Generator[Tried, None, Imported]:
         """Try the edits of such a file and store those that hold; closing the generator early stores none."""
         self._require_room(len(content))
-        room = None if self._max_edits is None else self._max_edits - len(self.edits)
+        room = None if self._max_edits is None else self._max_edits - self.editor.count
         imported = yield from self.editor.import_steps(content, present, room=room)
         self.taught = self.taught or bool(imported.edits)
         for edit in imported.edits:
@@ -291,7 +294,7 @@ class Workspace:
             self._asked.add(question, route.edit_id)
 
     def _note(self, after: Happened, edit_id: str = "") -> None:
-        moment = Moment(digest=self.digest, after=after, number=self.numbers().get(edit_id, 0))
+        moment = Moment(digest=self.digest, after=after, number=self.editor.number(edit_id))
         with self._lock:
             self._moments.append(moment)
             del self._moments[1:-500]

@@ -36,7 +36,7 @@ def test_the_bytes_of_edits_are_those_in_the_library(place: str, tmp_path: Path)
         assert sizes.edits == 12
         assert sizes.adapters == sum(len(encode_tensors(edit.tensors)) for edit in edits)
         assert sizes.keys == sum(len(k) for e in edits for keys in keys_for(e).values() for k in keys if k is not None)
-        assert sizes.pages > sizes.adapters + sizes.keys and sizes.pages % 4096 == 0
+        assert sizes.pages > sizes.adapters + sizes.keys and sizes.pages % 2048 == 0
         for edit_id in ids[2:]:
             library.delete(edit_id)
         assert library.sizes.edits == 2

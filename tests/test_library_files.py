@@ -91,8 +91,8 @@ def test_a_damaged_or_foreign_file_is_refused_and_left_as_it_is(path: Path, save
         case _:
             path.write_bytes(saved)
             statement = {
-                "newer": "PRAGMA user_version = 2",
-                "older": "PRAGMA user_version = 0",
+                "newer": "PRAGMA user_version = 3",
+                "older": "PRAGMA user_version = 1",
                 "table": "DROP TABLE keys",
                 "trigger": "CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM edits; END",
                 "meta": "DELETE FROM meta",

@@ -19,7 +19,8 @@ from sola_core.errors import LibraryCorrupt
 from sola_core.records import EditRequest, TrainingRecord
 from sola_core.words import Sentence
 
-COVER = 4096  # bytes of nothing in front of private content; at least one database page, see `seal`
+SUM = 4  # bytes of a checksum
+_alike: dict[str, dict[str, Any]] = {}  # see `_one`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,20 +32,21 @@ class Facts:
     digest: str
 
 
-def seal(content: bytes) -> bytes:
-    """Return content behind a page of zeros and a checksum, so that all of it lies on pages of its own.
+def seal(content: bytes, cover: int) -> bytes:
+    """Return content behind `cover` zeros and a checksum, so that all of it lies on pages of its own.
 
     SQLite moves short rows between pages when it balances a tree, and can leave a copy in the unused part of the old
     page; `secure_delete` does not clear that copy when the row is deleted later. What lies beyond a row's first page
-    is never moved, and its pages are overwritten when the row goes. The zeros fill that first page.
+    is never moved, and its pages are overwritten when the row goes. The zeros, as many as a page has bytes, fill that
+    first page.
     """
-    return bytes(COVER) + zlib.crc32(content).to_bytes(4, "big") + content
+    return bytes(cover) + zlib.crc32(content).to_bytes(SUM, "big") + content
 
 
-def unseal(blob: bytes) -> bytes:
+def unseal(blob: bytes, cover: int) -> bytes:
     """Return what `seal` was given; raise LibraryCorrupt when a byte of it has changed."""
-    content = blob[COVER + 4 :]
-    if len(blob) < COVER + 4 or any(blob[:COVER]) or zlib.crc32(content).to_bytes(4, "big") != blob[COVER : COVER + 4]:
+    content, start = blob[cover + SUM :], bytes(cover) + zlib.crc32(blob[cover + SUM :]).to_bytes(SUM, "big")
+    if len(blob) < len(start) or not blob.startswith(start):
         raise LibraryCorrupt(_DAMAGED)
     return content
 
@@ -61,10 +63,19 @@ def decode_facts(content: bytes) -> Facts:
         words: dict[str, Any] = json.loads(content)
         request, training = EditRequest(**words["request"]), words["training"]
         losses = tuple(training.pop("losses"))
+        for name in ("settings", "versions"):
+            training[name] = _one(training[name])
         record = TrainingRecord(losses=losses, **training)
         return Facts(request=request, training=record, digest=words["digest"])
     except (ValueError, TypeError, KeyError) as error:
         raise LibraryCorrupt(_DAMAGED) from error
+
+
+def _one(mapping: dict[str, Any]) -> dict[str, Any]:
+    """Return one object for all mappings that are written alike: most edits of a library have the same settings."""
+    if len(_alike) > 64:
+        _alike.clear()
+    return _alike.setdefault(repr(mapping), mapping)
 
 
 def encode_tensors(tensors: Mapping[str, torch.Tensor]) -> bytes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
@@ -50,20 +50,37 @@ def state_digest(edits: Sequence[Edit], encoder_id: str) -> str:
     entries: list[bytes] = []
     groups: defaultdict[str, list[bytes]] = defaultdict(list)
     for edit in edits:
-        keys = tuple(dict.fromkeys(canonical(text) for text in edit.request.key_texts))
-        entry = _entry(edit, keys, encoder_id)
+        keys = distinct_keys(edit.request)
+        entry = entry_of(bytes.fromhex(edit.digest), edit.enabled, keys, encoder_id)
         entries.append(entry)
         for key in keys:
             groups[key].append(entry)
-    shared = (_hash(key.encode(), *members) for key, members in groups.items() if len(members) > 1)
-    parts = (*_counted(sorted(entries)), *_counted(sorted(shared)))
-    return _hash(b"sola state 1", encoder_id.encode(), *parts).hex()
+    shared = {key: members for key, members in groups.items() if len(members) > 1}
+    return joined_digest(sorted(entries), shared.items(), encoder_id)
 
 
-def _entry(edit: Edit, keys: Sequence[str], encoder_id: str) -> bytes:
-    switch = b"on" if edit.enabled else b"off"
+def distinct_keys(request: EditRequest) -> tuple[str, ...]:
+    """Return the canonical key texts of a request, each once, in their order."""
+    return tuple(dict.fromkeys(canonical(text) for text in request.key_texts))
+
+
+def entry_of(digest: bytes, enabled: bool, keys: Sequence[str], encoder_id: str) -> bytes:
+    """Return what one edit puts into a state's digest, 32 bytes; `digest` is the edit's own, `keys` are distinct_keys."""
     texts = _counted([key.encode() for key in keys])
-    return _hash(b"sola entry 1", bytes.fromhex(edit.digest), encoder_id.encode(), switch, *texts)
+    return _hash(b"sola entry 1", digest, encoder_id.encode(), b"on" if enabled else b"off", *texts)
+
+
+def joined_digest(entries: Sequence[bytes], shared: Iterable[tuple[str, Sequence[bytes]]], encoder_id: str) -> str:
+    """Return a state's digest from the sorted entries of all edits and, by key text, the groups of two or more of them.
+
+    It hashes 40 bytes for each edit in one piece: with 100,000 edits a few milliseconds.
+    """
+    digest = hashlib.sha256(_measured(b"sola state 1", encoder_id.encode(), str(len(entries)).encode()))
+    if entries:
+        size = len(entries[0]).to_bytes(8, "big")
+        digest.update(size + size.join(entries))
+    digest.update(_measured(*_counted(sorted(_hash(key.encode(), *members) for key, members in shared))))
+    return digest.hexdigest()
 
 
 def _tensor_parts(tensor: torch.Tensor) -> list[bytes]:
@@ -78,8 +95,8 @@ def _counted(parts: Sequence[bytes]) -> list[bytes]:
 
 
 def _hash(*parts: bytes) -> bytes:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.digest()
+    return hashlib.sha256(_measured(*parts)).digest()
+
+
+def _measured(*parts: bytes) -> bytes:
+    return b"".join([piece for part in parts for piece in (len(part).to_bytes(8, "big"), part)])

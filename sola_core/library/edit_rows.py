@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
 
 from sola_core.errors import LibraryError, UnknownEdit
 from sola_core.library.codec import Facts, decode_facts, encode_facts, encode_tensors, seal, unseal
@@ -31,6 +34,15 @@ class NewEdit:
     enabled: bool = True
 
 
+class KeyedEdit(NamedTuple):
+    """What a router holds of an edit."""
+
+    id: str
+    enabled: bool
+    texts: tuple[str, ...]  # canonical, each once
+    keys: tuple[bytes | None, ...] | None  # of one encoder; None: they were not made yet
+
+
 @dataclass(frozen=True)
 class EncodedEdit:
     """The same, as bytes."""
@@ -40,9 +52,10 @@ class EncodedEdit:
     facts: bytes
     adapter: bytes
     keys: Mapping[str, Sequence[bytes | None]]
+    cover: int  # see `seal`
 
 
-def encoded(new: NewEdit) -> EncodedEdit:
+def encoded(new: NewEdit, cover: int) -> EncodedEdit:
     """Check an edit and return its bytes; raise LibraryError for an id that may not be one."""
     trained = new.trained
     if new.edit_id is not None and not _ID.fullmatch(new.edit_id):
@@ -52,8 +65,8 @@ def encoded(new: NewEdit) -> EncodedEdit:
     for keys in new.keys.values():
         check_count(trained.request.key_texts, keys)
     digest = edit_digest(trained.request, trained.tensors)
-    facts = seal(encode_facts(Facts(request=trained.request, training=trained.training, digest=digest)))
-    return EncodedEdit(new.edit_id, new.enabled, facts, encode_tensors(trained.tensors), new.keys)
+    facts = seal(encode_facts(Facts(request=trained.request, training=trained.training, digest=digest)), cover)
+    return EncodedEdit(new.edit_id, new.enabled, facts, encode_tensors(trained.tensors), new.keys, cover)
 
 
 def insert_edit(db: sqlite3.Connection, edit_id: str, row: EncodedEdit) -> None:
@@ -66,20 +79,22 @@ def insert_edit(db: sqlite3.Connection, edit_id: str, row: EncodedEdit) -> None:
     seq = db.execute(insert, (edit_id, row.enabled, time.time())).lastrowid
     db.execute("INSERT INTO contents VALUES (?, ?, ?)", (seq, row.facts, row.adapter))
     for encoder_id, keys in row.keys.items():
-        insert_keys(db, edit_id, encoder_id, keys)
+        insert_keys(db, edit_id, encoder_id, keys, row.cover)
 
 
-def insert_keys(db: sqlite3.Connection, edit_id: str, encoder_id: str, keys: Sequence[bytes | None]) -> None:
+def insert_keys(
+    db: sqlite3.Connection, edit_id: str, encoder_id: str, keys: Sequence[bytes | None], cover: int
+) -> None:
     """Insert an edit's keys of one encoder."""
     insert = "INSERT INTO keys (seq, encoder_id, ordinal, key) SELECT seq, ?, ?, ? FROM edits WHERE id = ?"
-    sealed = [None if key is None else seal(key) for key in keys]
+    sealed = [None if key is None else seal(key, cover) for key in keys]
     db.executemany(insert, [(encoder_id, ordinal, key, edit_id) for ordinal, key in enumerate(sealed)])
 
 
-def read_edit(row: tuple[str, int, float, bytes]) -> Edit:
+def read_edit(row: tuple[str, int, float, bytes], cover: int) -> Edit:
     """Return the edit that a row of EDITS is."""
     edit_id, enabled, created, blob = row
-    facts = decode_facts(unseal(blob))
+    facts = decode_facts(unseal(blob, cover))
     return Edit(
         id=edit_id,
         request=facts.request,
@@ -88,6 +103,19 @@ def read_edit(row: tuple[str, int, float, bytes]) -> Edit:
         training=facts.training,
         digest=facts.digest,
     )
+
+
+def read_keys(
+    db: sqlite3.Connection, cover: int, encoder_id: str, edit_id: str | None = None
+) -> Iterator[tuple[str, bool, tuple[bytes | None, ...] | None]]:
+    """Yield the edits in order of teaching, or one of them, each with its switch and its keys; None: it has none."""
+    where, given = ("", (encoder_id,)) if edit_id is None else ("WHERE e.id = ?", (encoder_id, edit_id))
+    query = f"""SELECT e.id, e.enabled, k.ordinal, k.key FROM edits e LEFT JOIN keys k
+        ON k.seq = e.seq AND k.encoder_id = ? {where} ORDER BY e.seq, k.ordinal"""
+    for (found, enabled), rows in groupby(db.execute(query, given), key=itemgetter(0, 1)):
+        blobs = [blob for _, _, ordinal, blob in rows if ordinal is not None]
+        keys = tuple(None if blob is None else unseal(blob, cover) for blob in blobs)
+        yield found, bool(enabled), keys or None
 
 
 def check_count(texts: Sequence[str], keys: Sequence[bytes | None]) -> None:

@@ -13,13 +13,16 @@ from pathlib import Path
 from sola_core.library import schema
 
 ERASE_WAIT_SECONDS = 0.25  # how long a delete waits for readers before it answers "erasing"
-_PENDING = """SELECT edit_id FROM events GROUP BY edit_id HAVING
+_PENDING = """SELECT edit_id FROM events WHERE number > ? GROUP BY edit_id HAVING
   max(CASE kind WHEN 'deleted' THEN number END) > coalesce(max(CASE kind WHEN 'erased' THEN number END), 0)"""
 
 
-def pending_erasures(db: sqlite3.Connection) -> set[str]:
-    """Return the ids of edits whose deletion is in the event log, but not their erasure."""
-    return {edit_id for (edit_id,) in db.execute(_PENDING).fetchall()}
+def pending_erasures(db: sqlite3.Connection, settled: int = 0) -> set[str]:
+    """Return the ids of edits whose deletion is in the event log, but not their erasure.
+
+    `settled` is the number of an event at which nothing was pending: what came before it need not be read again.
+    """
+    return {edit_id for (edit_id,) in db.execute(_PENDING, (settled,)).fetchall()}
 
 
 def log_events(db: sqlite3.Connection, kind: str, edit_ids: Iterable[str], now: float | None = None) -> None:

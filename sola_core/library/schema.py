@@ -17,9 +17,11 @@ from sola_core.errors import LibraryBusy, LibraryCorrupt, LibraryError, LibraryF
 from sola_core.words import Sentence
 
 APPLICATION_ID = 0x536F4C41  # "SoLA", at byte 68 of the file
-SCHEMA_VERSION = 1
-PAGE_SIZE = 4096  # bytes; at most codec.COVER
+PAGE_SIZES = {1: 4096, 2: 2048}  # bytes, by schema version: smaller pages leave less unused beside a key and an adapter
+SCHEMA_VERSION = 2
+PAGE_SIZE = PAGE_SIZES[SCHEMA_VERSION]  # of a new library; an older one stays as it is
 BUSY_SECONDS = 5.0  # how long to wait for another process that is writing
+CHECKED_BYTES = 1 << 28  # up to this size a file is checked as a whole when it is opened; in a larger one what is read
 _NO_ROOM = 1 << 20  # bytes free; with less, a failed write is put down to a full disk
 
 # Private content (texts, their digest, keys, adapters) stands only in `contents` and `keys`, sealed (codec.seal).
@@ -115,11 +117,13 @@ def _check_header(path: Path) -> None:
     unfinished = path.with_name(path.name + "-journal").exists()  # killed while it was made: SQLite will undo that
     if not any(header) and (unfinished or not (header or log_bytes(path))):
         return
-    if header[:16] != b"SQLite format 3\0" or header[68:72] != APPLICATION_ID.to_bytes(4, "big"):
+    ours = header[:16] == b"SQLite format 3\0" and header[68:72] == APPLICATION_ID.to_bytes(4, "big")
+    page_size = int.from_bytes(header[16:18], "big")
+    if not ours or page_size not in PAGE_SIZES.values():
         raise LibraryCorrupt(
             Sentence("{path} is not a SoLA library, or its beginning is damaged. The file was not changed.", path=path)
         )
-    if path.stat().st_size % PAGE_SIZE and not unfinished and not log_bytes(path):
+    if path.stat().st_size % page_size and not unfinished and not log_bytes(path):
         raise LibraryCorrupt(_damaged(path))
 
 
@@ -164,14 +168,16 @@ def _check_ours(db: sqlite3.Connection, path: Path | None) -> None:
         raise LibraryCorrupt(
             Sentence("{path} was made by a newer version of SoLA Studio. Update it to use this library.", path=path)
         )
-    ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID and version == SCHEMA_VERSION
-    same_pages = db.execute("PRAGMA page_size").fetchone()[0] == PAGE_SIZE
+    ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    same_pages = db.execute("PRAGMA page_size").fetchone()[0] == PAGE_SIZES.get(version)
     if not ours or not same_pages or _schema(db) != _expected_schema():
         raise LibraryCorrupt(
             Sentence("{path} is not a SoLA library: its tables are not the right ones. It was not changed.", path=path)
         )
-    if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-        raise LibraryCorrupt(_damaged(path))
+    whole = path is None or path.stat().st_size <= CHECKED_BYTES
+    for checked in ("1",) if whole else ("meta", "edits", "events"):
+        if db.execute(f"PRAGMA quick_check({checked})").fetchone()[0] != "ok":
+            raise LibraryCorrupt(_damaged(path))
 
 
 def _check_host(db: sqlite3.Connection, path: Path | None, host_name: str, host_fingerprint: str) -> None:

@@ -9,9 +9,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sola_core.library.codec import COVER
-
-SEAL = COVER + 4  # bytes that `seal` puts in front of a key
+from sola_core.library.codec import SUM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +38,7 @@ def edit_sizes(db: sqlite3.Connection, edit_id: str) -> EditSizes | None:
     if adapter is None:
         return None
     keys = db.execute(
-        f"SELECT encoder_id, sum(length(key) - {SEAL}) FROM keys WHERE seq = ? AND key IS NOT NULL GROUP BY encoder_id",
+        f"SELECT encoder_id, sum(length(key) - {_seal(db)}) FROM keys WHERE seq = ? AND key IS NOT NULL GROUP BY encoder_id",
         (adapter[0],),
     )
     return EditSizes(adapter=int(adapter[1]), keys={encoder: int(size) for encoder, size in keys.fetchall()})
@@ -57,6 +55,11 @@ def library_sizes(db: sqlite3.Connection) -> LibrarySizes:
     return LibrarySizes(
         edits=number("SELECT count(*) FROM edits"),
         adapters=number("SELECT sum(length(adapter)) FROM contents"),
-        keys=number(f"SELECT sum(length(key) - {SEAL}) FROM keys WHERE key IS NOT NULL"),
+        keys=number(f"SELECT sum(length(key) - {_seal(db)}) FROM keys WHERE key IS NOT NULL"),
         pages=(pages - empty) * number("PRAGMA page_size"),
     )
+
+
+def _seal(db: sqlite3.Connection) -> int:
+    """Return how many bytes `seal` puts in front of a key."""
+    return int(db.execute("PRAGMA page_size").fetchone()[0]) + SUM

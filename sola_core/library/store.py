@@ -8,35 +8,21 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-import torch
-
-from sola_core.errors import LibraryBusy, LibraryCorrupt, LibraryError, LibraryFull
+from sola_core.errors import LibraryBusy, LibraryError, LibraryFull
 from sola_core.library import schema
-from sola_core.library.codec import decode_facts, decode_tensors, unseal
-from sola_core.library.digest import edit_digest, state_digest
-from sola_core.library.edit_rows import (
-    EDITS,
-    NewEdit,
-    check_count,
-    encoded,
-    insert_edit,
-    insert_keys,
-    read_edit,
-    unknown,
-)
+from sola_core.library.edit_rows import NewEdit, check_count, encoded, insert_edit, insert_keys, unknown
 from sola_core.library.erasure import fold_log, log_events, pending_erasures
-from sola_core.library.sizes import EditSizes, LibrarySizes, edit_sizes, library_sizes
-from sola_core.records import Edit, Erasure, Event, TrainedEdit
-from sola_core.words import Sentence
+from sola_core.library.feed import last_moment
+from sola_core.library.reading import LibraryReading
+from sola_core.records import Edit, Erasure, TrainedEdit
 
 
-class Library:
+class Library(LibraryReading):
     """Edits of one host in one SQLite file, or in memory; open one with `Library.open`.
 
     All methods may be called from any thread, and several processes may use one file. Each change is one transaction,
@@ -45,12 +31,8 @@ class Library:
     """
 
     def __init__(self, db: sqlite3.Connection, path: Path | None) -> None:
-        self._db = db
-        self._path = path
-        self._lock = threading.RLock()
-        self._open = True
-        self._edits: tuple[object, tuple[Edit, ...]] | None = None  # with the state of the file they were read at
-        self._digests: dict[str, tuple[tuple[Edit, ...], str]] = {}  # by encoder id, with the edits they are of
+        super().__init__(db, path)
+        self._settled = 0  # the number of an event at which no erasure was pending
 
     @classmethod
     def open(cls, path: str | Path, *, host_name: str, host_fingerprint: str) -> Library:
@@ -68,11 +50,6 @@ class Library:
         if library.erasing:
             library.retry_erasure()
         return library
-
-    @property
-    def path(self) -> Path | None:
-        """Where the library lies; None in memory."""
-        return self._path
 
     def add(
         self,
@@ -92,8 +69,9 @@ class Library:
 
     def add_many(self, new: Sequence[NewEdit], replace: Sequence[str] = ()) -> tuple[Edit, ...]:
         """Store edits in this order, and delete those named in `replace`, all in one transaction."""
-        rows = [encoded(edit) for edit in new]
+        rows = [encoded(edit, self._cover) for edit in new]
         with self._changing() as db:
+            self._numbers.follow(db)  # for new ids; before anything is changed
             now, ids = time.time(), list[str]()
             for old in dict.fromkeys(replace):
                 self._drop(old, now)
@@ -107,57 +85,13 @@ class Library:
             self._erase_now()
         return edits
 
-    def edits(self) -> tuple[Edit, ...]:
-        """Return all edits in order of teaching."""
-        with self._reading() as db:
-            # the first number tells changes by other processes, the second our own
-            state = (db.execute("PRAGMA data_version").fetchone()[0], db.total_changes)
-            if self._edits is None or self._edits[0] != state:
-                self._edits = (state, tuple(map(read_edit, db.execute(f"{EDITS} ORDER BY seq").fetchall())))
-            return self._edits[1]
-
-    def get(self, edit_id: str) -> Edit:
-        """Return one edit; raise UnknownEdit when there is none of this id."""
-        with self._reading() as db:
-            row = db.execute(f"{EDITS} WHERE e.id = ?", (edit_id,)).fetchone()
-        if row is None:
-            raise unknown(edit_id)
-        return read_edit(row)
-
-    def tensors(self, edit_id: str) -> dict[str, torch.Tensor]:
-        """Read an edit's adapter from the disk, bit-equal to what was stored; LibraryCorrupt when it no longer is."""
-        with self._reading() as db:
-            query = "SELECT c.facts, c.adapter FROM edits e JOIN contents c USING (seq) WHERE e.id = ?"
-            row = db.execute(query, (edit_id,)).fetchone()
-        if row is None:
-            raise unknown(edit_id)
-        facts, tensors = decode_facts(unseal(row[0])), decode_tensors(row[1])
-        if edit_digest(facts.request, tensors) != facts.digest:
-            raise LibraryCorrupt(
-                Sentence(
-                    "The adapter of edit {edit_id} is damaged. Delete the edit and teach it again.", edit_id=edit_id
-                )
-            )
-        return tensors
-
-    def keys(self, encoder_id: str) -> dict[str, tuple[bytes | None, ...]]:
-        """Return the keys by edit id, in order of teaching; an edit without keys of this encoder is absent."""
-        query = """SELECT e.id, k.key FROM keys k JOIN edits e USING (seq) WHERE k.encoder_id = ?
-            ORDER BY k.seq, k.ordinal"""
-        found: dict[str, tuple[bytes | None, ...]] = {}
-        with self._reading() as db:
-            for edit_id, blob in db.execute(query, (encoder_id,)).fetchall():
-                key = None if blob is None else unseal(blob)
-                found[edit_id] = (*found.get(edit_id, ()), key)
-        return found
-
     def put_keys(self, edit_id: str, encoder_id: str, keys: Sequence[bytes | None]) -> None:
         """Store an edit's keys of one encoder, in place of any it had of it; one for each text of its request."""
         with self._changing() as db:
             check_count(self.get(edit_id).request.key_texts, keys)
             where = "encoder_id = ? AND seq = (SELECT seq FROM edits WHERE id = ?)"
             db.execute(f"DELETE FROM keys WHERE {where}", (encoder_id, edit_id))
-            insert_keys(db, edit_id, encoder_id, keys)
+            insert_keys(db, edit_id, encoder_id, keys, self._cover)
 
     def set_enabled(self, edit_id: str, enabled: bool) -> Edit:
         """Switch an edit on or off; its content is not touched."""
@@ -182,19 +116,26 @@ class Library:
     def erasing(self) -> bool:
         """Whether bytes of a deleted edit may still be in the library's files."""
         with self._reading() as db:
-            return bool(pending_erasures(db))
+            return bool(self._pending(db))
 
     def retry_erasure(self) -> bool:
         """Try to erase what is left of deleted edits; return whether nothing is."""
         with self._reading() as db:
-            pending = pending_erasures(db)
+            pending = self._pending(db)
             if not fold_log(db, self._path):
                 return not pending
             if pending:
                 with contextlib.suppress(LibraryBusy, LibraryFull), self._changing():
-                    log_events(db, "erased", sorted(pending & pending_erasures(db)))
+                    log_events(db, "erased", sorted(pending & pending_erasures(db, self._settled)))
                 fold_log(db, self._path)  # for tidiness: the log now holds a page of the event table alone
             return True
+
+    def _pending(self, db: sqlite3.Connection) -> set[str]:
+        last = last_moment(db)  # read first: what comes in between is looked at again
+        pending = pending_erasures(db, self._settled)
+        if not pending:
+            self._settled = last
+        return pending
 
     def _erase_now(self) -> bool:
         """Erase after a change that is committed: what goes wrong here must not look like a failed change."""
@@ -202,35 +143,6 @@ class Library:
             return self.retry_erasure()
         except LibraryError:
             return False
-
-    def events(self) -> tuple[Event, ...]:
-        """Return what happened to the library, oldest first: kind, edit and time, no texts."""
-        with self._reading() as db:
-            rows = db.execute("SELECT number, kind, edit_id, time FROM events ORDER BY number").fetchall()
-        return tuple(Event(number=number, kind=kind, edit_id=edit, time=when) for number, kind, edit, when in rows)
-
-    def state_digest(self, encoder_id: str) -> str:
-        """Return the digest of the present state (see digest.state_digest), computed again only after a change."""
-        with self._lock:
-            edits = self.edits()
-            known = self._digests.get(encoder_id)
-            if known is None or known[0] is not edits:
-                known = self._digests[encoder_id] = (edits, state_digest(edits, encoder_id))
-            return known[1]
-
-    @property
-    def sizes(self) -> LibrarySizes:
-        """How many bytes the stored edits take."""
-        with self._reading() as db:
-            return library_sizes(db)
-
-    def sizes_of(self, edit_id: str) -> EditSizes:
-        """Return how many bytes one edit takes; raise UnknownEdit for an unknown id."""
-        with self._reading() as db:
-            found = edit_sizes(db, edit_id)
-        if found is None:
-            raise unknown(edit_id)
-        return found
 
     def close(self) -> None:
         """Finish pending erasure if possible and let go of the file; closing twice does nothing."""
@@ -249,13 +161,6 @@ class Library:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, schema.speaking(self._path):
-            if not self._open:
-                raise LibraryError(Sentence("This library is closed. Open it again."))
-            yield self._db
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
@@ -277,7 +182,8 @@ class Library:
         log_events(self._db, "deleted", [edit_id], now)
 
     def _new_id(self) -> str:
-        while True:  # an id names one edit for ever, so those of deleted ones are not given again
+        """Return an id that no edit ever had: one names one edit for ever, so those of deleted ones are not given again."""
+        while True:
             new = secrets.token_hex(6)
-            if self._db.execute("SELECT 1 FROM events WHERE edit_id = ?", (new,)).fetchone() is None:
+            if new not in self._numbers:
                 return new

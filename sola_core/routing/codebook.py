@@ -16,10 +16,12 @@ class Codebook:
     """The edits by id; adding, switching or removing one touches no other."""
 
     def __init__(self) -> None:
-        self._texts: dict[str, frozenset[str]] = {}  # edit id -> canonical key texts
+        self._texts: dict[str, tuple[str, ...]] = {}  # edit id -> canonical key texts, each once
         self._ages: dict[str, int] = {}  # edit id -> when it was taught; later is larger
         self._enabled: set[str] = set()
-        self._by_text: dict[str, set[str]] = {}  # canonical text -> ids of the edits that have it as a key
+        self._by_text: dict[
+            str, tuple[str, ...]
+        ] = {}  # canonical text -> edits that have it as a key, in order of teaching
         self._next_age = 0
 
     def __len__(self) -> int:
@@ -36,11 +38,11 @@ class Codebook:
         """Add an edit with its key texts, as the one taught last; raise ValueError when the id is taken."""
         if edit_id in self._texts:
             raise ValueError(f"The edit {edit_id} is in the codebook already.")
-        self._texts[edit_id] = frozenset(canonical(text) for text in texts)
+        self._texts[edit_id] = tuple(dict.fromkeys(_canonical(text) for text in texts))
         self._ages[edit_id] = self._next_age
         self._next_age += 1
         for text in self._texts[edit_id]:
-            self._by_text.setdefault(text, set()).add(edit_id)
+            self._by_text[text] = (*self._by_text.get(text, ()), edit_id)
         if enabled:
             self._enabled.add(edit_id)
 
@@ -48,8 +50,10 @@ class Codebook:
         """Forget an edit; raise UnknownEdit when it is not there."""
         self._check(edit_id)
         for text in self._texts.pop(edit_id):
-            self._by_text[text].discard(edit_id)
-            if not self._by_text[text]:
+            left = tuple(other for other in self._by_text[text] if other != edit_id)
+            if left:
+                self._by_text[text] = left
+            else:
                 del self._by_text[text]
         del self._ages[edit_id]
         self._enabled.discard(edit_id)
@@ -80,9 +84,14 @@ class Codebook:
 
     def equal(self, prompt: str) -> tuple[str, ...]:
         """Return the edits, on or off, with a key equal to this prompt; the one taught last first."""
-        found = self._by_text.get(canonical(prompt), set())
-        return tuple(sorted(found, key=self.age, reverse=True))
+        return self._by_text.get(canonical(prompt), ())[::-1]
 
     def _check(self, edit_id: str) -> None:
         if edit_id not in self._texts:
             raise UnknownEdit(f"The router holds no edit with the id {edit_id!r}. Look at the list of edits.")
+
+
+def _canonical(text: str) -> str:
+    """Return the canonical text; the same object when it is one already, so that it need not be kept twice."""
+    found = canonical(text)
+    return text if found == text else found

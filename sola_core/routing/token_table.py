@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 ONE = 127  # a unit vector's length in int8 steps
 SQUARE = ONE * ONE  # the product of two equal unit vectors
 HEAD = 4  # the heaviest tokens of every key, which the bound is made of
+HEAD_FIRST = 2  # of them are looked at in every key
 SMALL = 256  # keys; no more than these are all scored, in a few milliseconds
-CHUNK = 8192  # keys bounded, or scored, at a time: what is in between fits a processor's cache
+CHUNK = 1024  # keys bounded, or scored, at a time: what is in between fits a processor's cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,26 +50,27 @@ class TokenTable:
 
     def __init__(self, dim: int) -> None:
         self._dim = dim
-        self._keys: list[WeightedTokens] = []
+        self._keys: list[bytes] = []
         self._owners: list[str] = []
-        self._rows: dict[str, list[int]] = {}  # edit id -> where its keys are
-        self._head = np.zeros((HEAD, 0, dim), dtype=np.float32)  # (HEAD, capacity, dim), whole numbers
+        self._rows: dict[str, tuple[int, ...]] = {}  # edit id -> where its keys are
+        self._head = np.zeros((HEAD, 0, dim), dtype=np.int8)  # (HEAD, capacity, dim)
         self._head_weights = np.zeros((HEAD, 0), dtype=np.uint8)
 
     def add(self, edit_id: str, keys: Sequence[bytes | None]) -> None:
         """Hold the keys of an edit; raise LibraryCorrupt, and hold none, when one cannot be read."""
-        for key in [WeightedTokens.from_bytes(key, self._dim) for key in keys if key is not None]:
+        found = [(key, WeightedTokens.from_bytes(key, self._dim)) for key in keys if key is not None]
+        for content, key in found:
             row = len(self._keys)
             if row == self._head.shape[1]:
-                more = max(64, row)
+                more = max(64, row // 4)
                 self._head = np.pad(self._head, ((0, 0), (0, more), (0, 0)))
                 self._head_weights = np.pad(self._head_weights, ((0, 0), (0, more)))
             heaviest = np.argsort(-key.weights.astype(np.int64), kind="stable")[:HEAD]
             self._head[: len(heaviest), row] = key.vectors[heaviest]
             self._head_weights[: len(heaviest), row] = key.weights[heaviest]
-            self._keys.append(key)
+            self._keys.append(content)
             self._owners.append(edit_id)
-            self._rows.setdefault(edit_id, []).append(row)
+            self._rows[edit_id] = (*self._rows.get(edit_id, ()), row)
 
     def remove(self, edit_id: str) -> None:
         """Let go of the keys of an edit; the last keys move into their places."""
@@ -77,8 +79,8 @@ class TokenTable:
             if row != last:
                 self._keys[row], self._owners[row] = self._keys[last], self._owners[last]
                 self._head[:, row], self._head_weights[:, row] = self._head[:, last], self._head_weights[:, last]
-                moved = self._rows[self._owners[row]]
-                moved[moved.index(last)] = row
+                owner = self._owners[row]
+                self._rows[owner] = tuple(row if at == last else at for at in self._rows[owner])
             self._head[:, last], self._head_weights[:, last] = 0, 0  # nothing of a deleted key stays behind
             self._keys.pop()
             self._owners.pop()
@@ -105,23 +107,40 @@ class TokenTable:
         return best
 
     def _promising(self, prompt: NDArray[np.float32], enough: int, limit: float) -> NDArray[np.int64]:
-        """Return the rows whose heaviest tokens alone miss at most `limit`, or are among the `enough` least."""
-        n = len(self._keys)
-        least = np.empty(n)
-        for start in range(0, n, CHUNK):
-            part = slice(start, min(start + CHUNK, n))
-            best = np.stack([(prompt @ heads[part].T).max(axis=0) for heads in self._head])  # (HEAD, keys)
-            missed = SQUARE - np.maximum(best, 0.0).astype(np.float64)
-            least[part] = (self._head_weights[:, part] * missed).sum(axis=0)
-        return np.flatnonzero(least <= max(limit, float(np.partition(least, enough - 1)[enough - 1])))
+        """Return the rows whose heaviest tokens alone miss at most `limit`, or are among the `enough` least.
+
+        The first of these tokens leave few rows that the others have to be looked at for: what all of them miss can
+        only be more, and `enough` rows are known not to miss more than the furthest of the nearest does.
+        """
+        first, rest = slice(None, HEAD_FIRST), slice(HEAD_FIRST, None)
+        least = self._missed_by(prompt, first, np.arange(len(self._keys)))
+        nearest = np.argpartition(least, enough - 1)[:enough]
+        furthest = (least[nearest] + self._missed_by(prompt, rest, nearest)).max()
+        rows = np.flatnonzero(least <= max(limit, furthest))
+        whole = least[rows] + self._missed_by(prompt, rest, rows)
+        kept: NDArray[np.int64] = rows[whole <= max(limit, np.partition(whole, enough - 1)[enough - 1])]
+        return kept
+
+    def _missed_by(self, prompt: NDArray[np.float32], heads: slice, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return how much these heavy tokens of each row's key miss in the prompt, (rows,)."""
+        missed = np.empty(len(rows))
+        everything = len(rows) == len(self._keys)
+        for start in range(0, len(rows), CHUNK):
+            part = slice(start, min(start + CHUNK, len(rows)))
+            chosen = part if everything else rows[part]  # a slice is not copied
+            vectors = self._head[heads, chosen].astype(np.float32)  # (heads, keys, dim)
+            matches = (prompt @ vectors.reshape(-1, self._dim).T).max(axis=0).reshape(vectors.shape[:2])
+            missing = SQUARE - np.maximum(matches, 0.0).astype(np.float64)
+            missed[part] = (self._head_weights[heads, chosen] * missing).sum(axis=0)
+        return missed
 
     def _sums(
         self, prompt: NDArray[np.float32], weights: NDArray[np.uint8], rows: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         keys = [self._keys[row] for row in rows.tolist()]
-        starts = np.cumsum([0, *(len(key.weights) for key in keys[:-1])])
-        vectors = np.concatenate([key.vectors for key in keys]).astype(np.float32)
-        key_weights = np.concatenate([key.weights for key in keys]).astype(np.float64)
+        starts = np.cumsum([0, *(len(key) // (self._dim + 1) for key in keys[:-1])])
+        together = WeightedTokens.from_bytes(b"".join(keys), self._dim)
+        vectors, key_weights = together.vectors.astype(np.float32), together.weights.astype(np.float64)
         matches = np.maximum(prompt @ vectors.T, 0.0)  # (m, all key tokens)
         of_keys = np.add.reduceat(key_weights * (SQUARE - matches.max(axis=0).astype(np.float64)), starts)
         in_keys = np.maximum.reduceat(matches, starts, axis=1).astype(np.float64)  # (m, keys)
