@@ -324,8 +324,11 @@ class SolaEditor(RoutedAsking):
         """Hex SHA-256 of the edits that are stored, independent of how this state was reached."""
         return self._routed.state_digest
 
-    def copy(self, *, empty: bool = False) -> SolaEditor:
-        """Return an editor of its own in memory, over the same host, with copies of all edits or with none."""
+    def copy(self, *, empty: bool = False, together: Together | None = None) -> SolaEditor:
+        """Return an editor of its own in memory, over the same host, with copies of all edits or with none.
+
+        It answers by itself, or in common steps with others if it is given them (see load_editor).
+        """
         library = Library.open(":memory:", host_name=self.host.name, host_fingerprint=self.host.fingerprint)
         made = SolaEditor(
             method=self.method,
@@ -333,6 +336,7 @@ class SolaEditor(RoutedAsking):
             library=library,
             router=self.router_name,
             encoder=self._routed.encoder,
+            together=together,
         )
         while not empty:
             with suppress(UnknownEdit):  # deleted meanwhile: begin again

@@ -249,7 +249,7 @@ def test_of_more_answers_than_a_step_may_carry_each_has_its_turn(
     monkeypatch.setattr(steps, "_advanced", advanced)
     read_at_once(streams)
     assert [stream.generation.ids for stream in streams] == [expected(host, prompt) for prompt in prompts]
-    assert max(carried) in ((2,) if rows == 2 else (2, 3))
+    assert 1 < max(carried) < (3 if rows == 2 else 5)
     assert max(far) <= AHEAD + 2
 
 

@@ -151,7 +151,9 @@ class Together:
     def token(self, row: _Row) -> tuple[int, float]:
         """Wait for the next token of an answer and return it with the seconds of its step; StopIteration once it was left."""
         with self._turn:
-            row.asked = 0 if row.ready else next(self._tickets)
+            if not row.ready and not row.left:
+                row.asked = next(self._tickets)
+                self._rows.add(row)
         try:
             while True:
                 with self._turn:
@@ -163,7 +165,6 @@ class Together:
                         return row.ready.popleft()
                     if row.error is not None:
                         raise row.error
-                    self._rows.add(row)
                     self._carried = rows = self._next_rows()
                 self._step(rows)
         finally:
