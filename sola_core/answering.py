@@ -65,6 +65,11 @@ class AnswerStream(Iterator[str]):
         return answer_of(self._tokens.generation, self.route)
 
     @property
+    def ids(self) -> tuple[int, ...]:
+        """The tokens so far, the end-of-turn token not counted."""
+        return self._tokens.generation.ids
+
+    @property
     def first_logits(self) -> Tensor | None:
         """The logits, (vocab,), that the first token was chosen from; None until it was."""
         return self._tokens.first_logits

@@ -10,11 +10,13 @@ from typing import Protocol
 
 from torch import Tensor
 
-from sola_core.answering import BASE, AnswerStream, OnAnswers, answer_of, generate_rows
+from sola_core.answering import BASE, AnswerStream, OnAnswers, Tokens, answer_of, generate_rows
 from sola_core.editors.base import Editor, Plan
+from sola_core.host.intervention import Intervention
 from sola_core.host.model import HostModel
 from sola_core.host.scoring import TargetScore, score_targets, score_text
 from sola_core.host.stream import Generation
+from sola_core.host.together import Together
 from sola_core.records import Answer, Route
 from sola_core.routed import RoutedEdits
 from sola_core.text import checked_prompt
@@ -32,8 +34,8 @@ class Planner(Protocol):
 class Asking:
     """The half of an editor that answers, whatever its method is."""
 
-    def __init__(self, host: HostModel, planner: Planner) -> None:
-        self.host, self._planner = host, planner
+    def __init__(self, host: HostModel, planner: Planner, together: Together | None = None) -> None:
+        self.host, self._planner, self._joined = host, planner, together
 
     def answer(self, prompt: str, max_new_tokens: int = 48) -> Answer:
         """Answer with the edit that the router chooses, or with the untouched model."""
@@ -76,19 +78,20 @@ class Asking:
         """
         plan = self._planner.plan(prompt, on)
         read = prompt if plan.prompt is None else plan.prompt
-        tokens = self.host.stream(
-            read, max_new_tokens=max_new_tokens, intervention=plan.intervention, ignore_end=ignore_end
-        )
-        return AnswerStream(tokens, plan)
+        return AnswerStream(self._tokens(read, max_new_tokens, plan.intervention, ignore_end), plan)
 
     def base_stream(self, prompt: str, max_new_tokens: int = 48, *, ignore_end: bool = False) -> AnswerStream:
         """Return an iterator over the pieces of the untouched model's answer."""
-        tokens = self.host.stream(checked_prompt(prompt), max_new_tokens=max_new_tokens, ignore_end=ignore_end)
-        return AnswerStream(tokens, Plan(BASE, None))
+        return AnswerStream(self._tokens(checked_prompt(prompt), max_new_tokens, None, ignore_end), Plan(BASE, None))
 
     def both_streams(self, prompt: str, max_new_tokens: int = 48) -> list[AnswerStream]:
         """Return `stream` and `base_stream` of a prompt."""
         return [self.stream(prompt, max_new_tokens), self.base_stream(prompt, max_new_tokens)]
+
+    def _tokens(self, read: str, most: int, intervention: Intervention | None, ignore_end: bool) -> Tokens:
+        """Return an answer in the making: by itself, or in common steps with those of other readers."""
+        stream = self.host.stream if self._joined is None else self._joined.stream
+        return stream(read, max_new_tokens=most, intervention=intervention, ignore_end=ignore_end)
 
     def next_token_logits(self, prompt: str) -> Tensor:
         """Return the float32 logits, (vocab,), of the first token, with the routed edit applied."""
@@ -120,8 +123,15 @@ class Asking:
 class RoutedAsking(Asking):
     """The same over edits that each stand for themselves: also in batches, in a worker, and with an edit forced."""
 
-    def __init__(self, host: HostModel, method: Editor, routed: RoutedEdits, worker: Worker | None = None) -> None:
-        super().__init__(host, routed)
+    def __init__(
+        self,
+        host: HostModel,
+        method: Editor,
+        routed: RoutedEdits,
+        worker: Worker | None = None,
+        together: Together | None = None,
+    ) -> None:
+        super().__init__(host, routed, together)
         self.method, self._routed, self._worker = method, routed, worker
 
     def answer_many(

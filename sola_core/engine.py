@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sola_core.arenas import Arenas
 from sola_core.atlas import Atlas, Embed, Layout
 from sola_core.host.model import HostModel
+from sola_core.host.together import Together
 from sola_core.routing.router import ROUTERS, make_router
 from sola_core.session import SolaEditor, load_editor
 from sola_core.settings import Limits
@@ -110,7 +111,10 @@ class EngineRoom:
     def open(self, host: HostModel, wanted: str, library: Path | None, worker: Worker | None) -> Engine:
         """Open a library over a host; raises LibraryError children, LibraryMismatch for another host's."""
         encoder, seed = self._encoder, self.seed
-        editor = load_editor(library=library or ":memory:", host=host, encoder=encoder, seed=seed, worker=worker)
+        load = functools.partial(
+            load_editor, "sola", host=host, encoder=encoder, seed=seed, worker=worker, together=Together(host)
+        )
+        editor = load(library=library or ":memory:")
         embeds = _embeds(editor, encoder)
         name = editor.router_name
         reads_host = (
@@ -121,7 +125,7 @@ class EngineRoom:
         waiting = [editor]
 
         def new_workspace() -> Workspace:
-            own = waiting.pop() if waiting else load_editor(host=host, encoder=encoder, seed=seed, worker=worker)
+            own = waiting.pop() if waiting else load()
             spaces = {name: Layout(cold, "pca") for name, cold in plain.items()}
             most = None if library else self.limits.edits
             return Workspace(own, Layout(sheet), self.limits, max_edits=most, spaces=spaces)

@@ -48,6 +48,7 @@ from sola_core.worker.tasks import Train, Worker, one_request, run
 if TYPE_CHECKING:
     import numpy as np
 
+    from sola_core.host.together import Together
     from sola_core.routing.encoders import TextEncoder
 
 OnProgress = Callable[[TrainingStep], None]
@@ -64,6 +65,7 @@ def load_editor(
     host: HostModel | None = None,
     encoder: TextEncoder | None = None,
     worker: Worker | None = None,
+    together: Together | None = None,
 ) -> SolaEditor: ...
 
 
@@ -78,6 +80,7 @@ def load_editor(
     host: HostModel | None = None,
     encoder: TextEncoder | None = None,
     worker: Worker | None = None,
+    together: Together | None = None,
 ) -> SolaEditor | JointEditor: ...
 
 
@@ -91,11 +94,13 @@ def load_editor(
     host: HostModel | None = None,
     encoder: TextEncoder | None = None,
     worker: Worker | None = None,
+    together: Together | None = None,
 ) -> SolaEditor | JointEditor:
     """Load a host, a router and a library, and return the editor over them.
 
     `model` is a known name, a hub id or a local folder; `library` is ":memory:" or a file. `host` and `encoder` share ones
-    already loaded. A `worker` trains and answers elsewhere; everything else stays here. The methods that SoLA is compared
+    already loaded. A `worker` trains and answers elsewhere; everything else stays here. Editors with the same `together`, which
+    is made over their host, answer in common steps: the same tokens, near-ties aside, and many answers sooner. The methods that SoLA is compared
     with (`sola_core.editors.methods`) choose by themselves, take no router and no worker, and keep their facts in memory.
     Raises a SolaError child that says what to do when a part cannot be had.
     """
@@ -113,7 +118,9 @@ def load_editor(
     made = Sola(SolaSettings(seed=seed))
     store = Library.open(library, host_name=host.name, host_fingerprint=host.fingerprint)
     try:
-        return SolaEditor(method=made, host=host, library=store, router=router, encoder=encoder, worker=worker)
+        return SolaEditor(
+            method=made, host=host, library=store, router=router, encoder=encoder, worker=worker, together=together
+        )
     except BaseException:
         store.close()
         raise
@@ -135,8 +142,10 @@ class SolaEditor(RoutedAsking):
         router: str = "scope",
         encoder: TextEncoder | None = None,
         worker: Worker | None = None,
+        together: Together | None = None,
     ) -> None:
-        super().__init__(host, method, RoutedEdits(library, method, host, router=router, encoder=encoder), worker)
+        routed = RoutedEdits(library, method, host, router=router, encoder=encoder)
+        super().__init__(host, method, routed, worker, together)
         self.capabilities = method.capabilities
         self._library = library
 
@@ -358,8 +367,11 @@ class SolaEditor(RoutedAsking):
         """Hex SHA-256 of the edits that are stored, independent of how this state was reached."""
         return self._routed.state_digest
 
-    def copy(self, *, empty: bool = False) -> SolaEditor:
-        """Return an editor of its own in memory, over the same host, with copies of all edits or with none."""
+    def copy(self, *, empty: bool = False, together: Together | None = None) -> SolaEditor:
+        """Return an editor of its own in memory, over the same host, with copies of all edits or with none.
+
+        It answers by itself, or in common steps with others if it is given them (see load_editor).
+        """
         library = Library.open(":memory:", host_name=self.host.name, host_fingerprint=self.host.fingerprint)
         made = SolaEditor(
             method=self.method,
@@ -367,6 +379,7 @@ class SolaEditor(RoutedAsking):
             library=library,
             router=self.router_name,
             encoder=self._routed.encoder,
+            together=together,
         )
         while not empty:
             with suppress(UnknownEdit):  # deleted meanwhile: begin again

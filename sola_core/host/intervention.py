@@ -5,7 +5,7 @@ Knows how to put functions round named modules and take them off again. Knows no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -96,6 +96,31 @@ def _hook_modules(
             return function(args[0], output, positions, phase)
 
         hooks.callback(model.get_submodule(name).register_forward_hook(on_forward).remove)
+
+
+def by_rows(interventions: Sequence[Intervention | None]) -> dict[str, ModuleFunction]:
+    """Return the functions of a batch in which every row has a latched intervention of its own, or none.
+
+    Each function gets its own row, in the shapes and at the positions that it would get alone; all other rows keep their output
+    bit by bit, and a module that no row touches gets no function.
+    """
+    found: dict[str, list[tuple[int, ModuleFunction]]] = {}
+    for row, one in enumerate(interventions):
+        for name, function in ({} if one is None else one.modules).items():
+            found.setdefault(name, []).append((row, function))
+    return {name: _each_on_its_row(functions) for name, functions in found.items()}
+
+
+def _each_on_its_row(functions: Sequence[tuple[int, ModuleFunction]]) -> ModuleFunction:
+    def act(inputs: Tensor, output: Tensor, positions: Tensor, phase: Phase) -> Tensor:
+        changed = output.clone()
+        for row, function in functions:
+            own = function(inputs[row : row + 1], output[row : row + 1], positions[row], phase)
+            if own is not None:
+                changed[row] = own[0]
+        return changed
+
+    return act
 
 
 def count_hooks(model: nn.Module) -> int:

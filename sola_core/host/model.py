@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 MAX_PROMPT_TOKENS = 2048  # one forward step holds the model for everybody, so none may take too long
-QUICK_ROWS = 5  # on CPUs the LM head takes half again as long for 2 or 3 rows, forwards and backwards, as for 5
+QUICK_ROWS = 5  # on CPUs a matrix takes half again as long for 2 or 3 rows, forwards and backwards, as for 5
 
 
 class HostModel:
@@ -127,6 +127,15 @@ class HostModel:
             )
         return ids
 
+    def room_for(self, prompt: str, max_new_tokens: int) -> tuple[PromptIds, int]:
+        """Return the ids of a prompt and how many tokens its answer may have; raise InvalidInput when it may have none."""
+        if max_new_tokens < 1:
+            raise InvalidInput(
+                Sentence("An answer needs at least one token, not {max_new_tokens}.", max_new_tokens=max_new_tokens)
+            )
+        ids = self.prompt_ids(prompt)
+        return ids, min(max_new_tokens, self.context_tokens - len(ids.ids))
+
     def target_ids(self, target: str) -> list[int]:
         """Return the ids an edit trains on: the answer, then the end-of-turn token."""
         return self.format.target(target)
@@ -163,13 +172,8 @@ class HostModel:
 
         `ignore_end` goes on past the end of the turn (for measuring speed only).
         """
-        if max_new_tokens < 1:
-            raise InvalidInput(
-                Sentence("An answer needs at least one token, not {max_new_tokens}.", max_new_tokens=max_new_tokens)
-            )
-        ids = self.prompt_ids(prompt)
-        room = self.context_tokens - len(ids.ids)
-        return TokenStream(self, ids, min(max_new_tokens, room), intervention, ignore_end)
+        ids, most = self.room_for(prompt, max_new_tokens)
+        return TokenStream(self, ids, most, intervention, ignore_end)
 
     def generate(
         self, prompt: str, *, max_new_tokens: int = 48, intervention: Intervention | None = None

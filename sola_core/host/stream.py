@@ -58,13 +58,18 @@ class Draft:
         """The text so far; what may still change is held back."""
         return "".join(self._text)
 
+    def stops(self, token: int, before: int) -> Stopped | None:
+        """Say why an answer of `before` tokens stops with this one, None when it goes on."""
+        if token in self._ends:
+            return "end"
+        return "limit" if before + 1 == self._most else None
+
     def take(self, token: int) -> str:
         """Take the next token and return the piece of text that it adds."""
-        end = token in self._ends
-        if not end:
+        stopped = self.stops(token, len(self.ids))
+        if stopped != "end":
             self.ids.append(token)
-        if end or len(self.ids) == self._most:
-            self.stopped = "end" if end else "limit"
+        self.stopped = stopped or self.stopped
         self._text.append(self._pieces.push(self.ids, last=self.ended))
         return self._text[-1]
 
