@@ -14,10 +14,9 @@ from contextlib import closing
 
 from sola_core.errors import EditFailed, LibraryFull
 from sola_core.fact_lists import ListedFact
-from sola_core.records import Edit, EditRequest
+from sola_core.records import EditRequest
 from sola_core.session import SolaEditor
 from sola_core.teaching_lists import ListedOutcome, ListProgress, check_present, left_alone
-from sola_core.text import canonical
 from sola_core.transfer import Present
 from sola_core.worker.batches import BatchLimits, Engine, Finished, Outcome, windows
 
@@ -58,7 +57,6 @@ class _Run:
         self._limits, self._engine = limits, engine
         self.outcomes: dict[int, ListedOutcome] = {}  # by place in the list
         self._full = ""  # why nothing more can be stored
-        self._known: tuple[tuple[Edit, ...], dict[str, list[Edit]]] = ((), {})  # edits, and the same by their question
 
     def steps(self) -> Told:
         """Teach all of it."""
@@ -75,11 +73,10 @@ class _Run:
 
     def _window(self, rows: Sequence[tuple[int, EditRequest]]) -> Told:
         """Teach rows of which no two have a key in common."""
-        here = self._by_question()
         wanted: list[tuple[int, EditRequest]] = []
         for place, request in rows:
             fact = self._facts[place]
-            known = left_alone(fact, here.get(canonical(request.prompt), ()), self._present)
+            known = left_alone(fact, self._editor.edits_of(request.prompt), self._present)
             if self._full:
                 yield self._is(place, self._not_tried(fact))
             elif known is not None:
@@ -102,15 +99,6 @@ class _Run:
             if place not in self.outcomes:
                 yield self._is(place, self._not_tried(self._facts[place]))
 
-    def _by_question(self) -> dict[str, list[Edit]]:
-        edits = self._editor.edits  # the same tuple as long as nothing changes
-        if edits is not self._known[0]:
-            found: dict[str, list[Edit]] = {}
-            for edit in edits:
-                found.setdefault(canonical(edit.prompt), []).append(edit)
-            self._known = (edits, found)
-        return self._known[1]
-
     def _stored(self, fact: ListedFact, outcome: Outcome) -> ListedOutcome:
         if isinstance(outcome, EditFailed):
             return ListedOutcome(line=fact.line, outcome="failed", reason=str(outcome))
@@ -118,7 +106,7 @@ class _Run:
             return self._not_tried(fact)
         replaced: list[str] = []
         if self._present == "replace":
-            replaced = [edit.id for edit in self._by_question().get(canonical(outcome.request.prompt), ())]
+            replaced = [edit.id for edit in self._editor.edits_of(outcome.request.prompt)]
         try:
             edit = self._editor.keep(outcome, replace=replaced, enabled=fact.enabled)
         except LibraryFull as error:
