@@ -249,10 +249,17 @@ def _add_measurements(commands: Commands[argparse.ArgumentParser]) -> None:
     calibrate = _measurement(commands, "calibrate", "make the routers' thresholds from a folder of records", data=True)
     calibrate.add_argument("--out", default="assets", metavar="FOLDER", help="where to write them (default: assets)")
     calibrate.add_argument("--no-host", action="store_true", help="leave the thresholds of `hidden` as they are")
-    speed = _measurement(commands, "speed", "time edits and answers against a plain PEFT loop and the untouched model")
-    speed.add_argument("--edits", type=_count, default=16, metavar="N", help="facts to time (default 16)")
+    speed = _measurement(commands, "speed", "time teaching, answering, many at once and growth, against plain ways")
+    speed.set_defaults(module="sola_core.speed_command")
+    speed.add_argument("--parts", nargs="+", choices=("teaching", "bulk", "together", "growth"), help="only these")
+    speed.add_argument("--edits", type=_count, default=16, metavar="N", help="facts to time one by one (default 16)")
+    speed.add_argument("--bulk", type=_count, default=24, metavar="N", help="facts to teach in bulk (default 24)")
+    speed.add_argument("--loop", type=_count, default=4, metavar="N", help="facts for the paper's loop (default 4)")
     speed.add_argument("--pairs", type=_count, default=7, metavar="N", help="pairs of answers to time (default 7)")
     speed.add_argument("--stored", type=_count, nargs="+", default=[1, 1000], metavar="N", help="edits stored (1 1000)")
+    speed.add_argument(
+        "--grown", type=_count, nargs="+", default=[10, 1000, 10_000], metavar="N", help="sizes (10 1000 10000)"
+    )
 
 
 def _command(

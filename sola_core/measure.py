@@ -1,4 +1,4 @@
-"""What each measuring command does: bench, speed, scope, general, report, train-scope, calibrate.
+"""What each measuring command does: bench, scope, general, report, train-scope, calibrate.
 
 Knows the measurements and how to print; what they mean is in `evaluation`.
 """
@@ -110,25 +110,6 @@ def _bench_methods(args: argparse.Namespace, pool: Sequence[Row], unrelated: Seq
     if len(report.results) == 1:  # the names that every `bench` has
         figures = {name.removeprefix(f"{methods[0]}_"): value for name, value in figures.items()}
     put(args, report.text(), {"figures": figures, "seed": args.seed, "methods": report.results})
-    return 0
-
-
-def speed(args: argparse.Namespace) -> int:
-    """Time edits and answers as ratios."""
-    from sola_core.evaluation.facts import read_facts
-    from sola_core.evaluation.peft_loop import load_reference
-    from sola_core.evaluation.speed import measure_speed
-
-    requests = [row.request for row in read_facts(_data(args), limit=args.edits + 1)]
-    open_editor = editor_factory(args)
-    with open_editor(":memory:") as editor:
-        reference = load_reference(args.model, editor.host)
-    line = ProgressLine(always=args.progress)
-    report = measure_speed(
-        open_editor, reference, requests, stored=args.stored, pairs=args.pairs, seed=args.seed, on_stage=line
-    )
-    line.clear()
-    put(args, report.text(), {"figures": report.figures, "report": report})
     return 0
 
 

@@ -305,7 +305,7 @@ def test_general_compares_what_is_elsewhere_with_the_base_model(
 
 @pytest.mark.slow
 def test_speed_prints_ratios_measured_in_one_run(run: Run, facts: Path) -> None:
-    words = ("--edits", 2, "--pairs", 2, "--stored", 1, 4)
+    words = ("--edits", 2, "--pairs", 2, "--stored", 1, 4, "--bulk", 2, "--loop", 1, "--grown", 2, 4)
     status, out, _ = run("speed", "--data", facts, *words, "--json")
     figures = json.loads(out)["figures"]
     assert status == 0
@@ -316,6 +316,12 @@ def test_speed_prints_ratios_measured_in_one_run(run: Run, facts: Path) -> None:
         "decoding_ratio_4",
         "routing_ms_4",
         "first_token_ms_1",
+        "bulk_ratio",
+        "one_by_one_ratio",
+        "throughput_ratio",
+        "add_growth",
+        "disk_bytes_per_edit_4",
+        "floor_token_ms",
     ):
         assert figures[name] > 0
     assert figures["edit_steps_median"] > 0
