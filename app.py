@@ -34,7 +34,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def load(settings: Settings, on_progress: OnProgress) -> Studio:
         engine = {"model": chosen.model, "device": chosen.device, "library": chosen.library}
-        return open_studio(**engine, limits=settings.limits, worker=settings.worker, on_progress=on_progress)
+        return open_studio(
+            **engine,
+            limits=settings.limits,
+            worker=settings.worker,
+            use_umap=settings.umap,
+            on_progress=on_progress,
+        )
 
     try:
         personal = chosen.library is not None

@@ -11,11 +11,14 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 
 from sola_core.answering import AnswerStream
+from sola_core.arena_foresight import able, foreseen_steps
 from sola_core.arena_places import Seen, seen, tracks
 from sola_core.arena_records import (
     Asked,
     Contender,
     FactOutcome,
+    Foreseeing,
+    Foresight,
     MethodOutcome,
     Reply,
     RetentionPoint,
@@ -233,6 +236,20 @@ class Arena:
         finally:
             self._undoing = False
             undo.close()
+
+    @property
+    def foretell(self) -> tuple[str, ...]:
+        """The methods that can say what taking a fact back will do to the others, before it is done."""
+        return able(self._sessions)
+
+    def foresee_steps(self, number: int) -> Generator[Foreseeing, None, tuple[Foresight, ...]]:
+        """Let each method that can (see `foretell`) say what taking a fact back will do to the others; nothing is changed.
+
+        Raises InvalidInput when no such method holds a fact of this number.
+        """
+        with self._swapping:
+            sessions, numbers = dict(self._sessions), dict(self._numbers)
+        return foreseen_steps(sessions, numbers, number)
 
     def close(self) -> None:
         """Forget everything; the contest cannot be asked afterwards."""

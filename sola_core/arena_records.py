@@ -167,6 +167,35 @@ class TakenBack:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ForeseenFact:
+    """What taking one fact back will do to another, with a method that can tell."""
+
+    number: int
+    now: float  # how far the method is from what the fact asks of it: 0 fits, 1 is as if it had never been taught
+    then: float
+    answer_now: str
+    answer_then: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foresight:
+    """What one method says beforehand of taking a fact back."""
+
+    method: str
+    number: int  # of the fact that would go
+    others: tuple[ForeseenFact, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreseeing:
+    """How far looking ahead is, for progress displays."""
+
+    method: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class TakingBack:
     """How far taking back is, for progress displays."""
 

@@ -160,6 +160,7 @@ def serve(args: argparse.Namespace) -> int:
             seed=args.seed,
             limits=settings.limits,
             worker=settings.worker,
+            use_umap=settings.umap,
             on_progress=on_progress,
         )
 

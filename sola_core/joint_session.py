@@ -20,7 +20,7 @@ from torch import Tensor
 
 from sola_core.asking import Asking
 from sola_core.editors.base import Plan
-from sola_core.editors.joint import Fact, JointMethod, Learnt
+from sola_core.editors.joint import Fact, Foreseen, Foretells, JointMethod, Learnt
 from sola_core.errors import BatchFailed, EditFailed, InvalidInput, InvalidRequest, NotReversible, UnknownEdit
 from sola_core.host.model import HostModel
 from sola_core.library.digest import edit_digest, state_digest
@@ -28,6 +28,7 @@ from sola_core.library.sizes import LibrarySizes
 from sola_core.records import Candidate, Edit, EditRequest, Erasure, Event, Route, TrainingRecord, TrainingStep
 from sola_core.steps import finish
 from sola_core.text import checked_prompt, checked_request, normalised_answer
+from sola_core.words import Sentence
 
 OnProgress = Callable[[TrainingStep], None]
 EXTRA_TOKENS = 8  # how much longer than the target the asked answer may run
@@ -200,6 +201,23 @@ class JointEditor(Asking):
         left = tuple(one for one in now[1] if one.id != edit_id)
         state = yield from self.method.removed_steps(now[0], _fact(edit), [*map(_fact, left)], self.host)
         return state, left
+
+    @property
+    def foretells(self) -> bool:
+        """Whether the method can say what taking a fact back will do to the others, before it is done."""
+        return isinstance(self.method, Foretells)
+
+    def foreseen_steps(self, edit_id: str) -> Generator[TrainingStep, None, tuple[Foreseen, ...]]:
+        """Return what deleting an edit will do to each other one that counts then; nothing is changed.
+
+        Raises UnknownEdit, or InvalidInput when the method cannot tell (see `foretells`).
+        """
+        state, edits = self._now
+        edit = _get(edits, edit_id)
+        if not isinstance(self.method, Foretells):
+            raise InvalidInput(Sentence("This method cannot say beforehand what taking a fact back will do."))
+        left = [_fact(one) for one in edits if one.id != edit_id]
+        return (yield from self.method.foreseen_steps(state, _fact(edit), left, self.host))
 
     # ---- what there is -------------------------------------------------------------------------------------------
 

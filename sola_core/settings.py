@@ -94,6 +94,7 @@ class Settings:
     worker: Worker = "here"  # where the model trains and answers
     mcp: bool = False  # whether the endpoints are offered as MCP tools too
     language: str = ENGLISH  # of the page
+    umap: bool = True  # whether the map is a UMAP; fitting one keeps a core busy for half a minute after the start
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
@@ -114,7 +115,13 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
     language = environ.get(f"{PREFIX}LANGUAGE", "").strip() or ENGLISH
     if language not in languages():
         raise _wrong(f"{PREFIX}LANGUAGE", language, f"one of {', '.join(languages())}")
-    return Settings(limits=Limits(**given), worker=chosen, mcp=_switch(f"{PREFIX}MCP", environ), language=language)
+    return Settings(
+        limits=Limits(**given),
+        worker=chosen,
+        mcp=_switch("MCP", environ),
+        language=language,
+        umap=_switch("UMAP", environ, "1"),
+    )
 
 
 def variable(name: str) -> str:
@@ -138,6 +145,12 @@ def described() -> tuple[tuple[str, str, str, str], ...]:
         (f"{PREFIX}WORKER", "here", ", ".join(WORKERS), "where the model trains and answers"),
         (f"{PREFIX}MCP", "0", "0, 1", "offer MCP tools too (needs the extra `mcp`)"),
         (f"{PREFIX}LANGUAGE", ENGLISH, ", ".join(languages()), "language of the page"),
+        (
+            f"{PREFIX}UMAP",
+            "1",
+            "0, 1",
+            "0: the map is a PCA, which is there at once and takes no half minute of a core",
+        ),
     )
 
 
@@ -154,10 +167,10 @@ def _read(one: dataclasses.Field[Any], text: str) -> float:
     return number
 
 
-def _switch(name: str, environ: Mapping[str, str]) -> bool:
-    text = environ.get(name, "").strip()
-    if text not in ("", "0", "1"):
-        raise _wrong(name, text, "0 or 1")
+def _switch(name: str, environ: Mapping[str, str], default: str = "0") -> bool:
+    text = environ.get(PREFIX + name, "").strip() or default
+    if text not in ("0", "1"):
+        raise _wrong(PREFIX + name, text, "0 or 1")
     return text == "1"
 
 

@@ -309,3 +309,32 @@ def test_facts_are_read_line_by_line_and_what_is_wrong_is_told_by_its_line() -> 
 def test_a_server_takes_no_longer_facts_here_than_elsewhere(host: HostModel) -> None:
     fact, *_ = arenas(host, prompt_chars=10).read("What is the capital of France? | Oslo")
     assert fact.request is None and "at most 10" in fact.error
+
+
+def test_what_taking_back_will_do_is_told_before_and_comes_true(host: HostModel) -> None:
+    made = arena(host, ["sola", "rls"])
+    assert made.foretell == ("rls",)
+    rls = made._sessions["rls"]
+    before = rls.state_digest
+    (foresight,) = finish(made.foresee_steps(2))
+    assert rls.state_digest == before and len(rls.edits) == 3  # nothing was changed
+    assert (foresight.method, foresight.number, [one.number for one in foresight.others]) == ("rls", 2, [1, 3])
+    assert all(min(one.now, one.then) >= 0.0 for one in foresight.others)
+    finish(made.take_back_steps(2))
+    for one in foresight.others:
+        fact = FACTS[one.number - 1]
+        assert made._sessions["rls"].answer(fact.prompt, 24).text == one.answer_then
+    for number in (2, 9):  # taken back already, and never there
+        with pytest.raises(InvalidInput, match="No method here can tell"):
+            finish(made.foresee_steps(number))
+    running = made.foresee_steps(1)
+    next(running)
+    running.close()
+    assert len(made._sessions["rls"].edits) == 2
+
+
+def test_a_method_that_cannot_tell_beforehand_is_not_asked_to(host: HostModel) -> None:
+    made = arena(host, ["sola", "lora"])
+    assert made.foretell == ()
+    with pytest.raises(InvalidInput, match="No method here can tell"):
+        finish(made.foresee_steps(1))

@@ -27,7 +27,7 @@ from sola_core.studio import Studio, open_studio
 from sola_core.ui import compare_markup, compare_undo_words, compare_words
 from sola_core.ui import compare_texts as texts
 from sola_core.ui.compare_figures import curves_figure, places_figure, undo_figure
-from sola_core.ui.compare_handlers import ASKED, PARTS, TAKEN, CompareHandlers
+from sola_core.ui.compare_handlers import AHEAD, ASKED, GROUPS, PARTS, TAKEN, CompareHandlers
 from sola_core.workspace import Limits
 from tests.tiny import tiny_host
 from tests.tiny_encoder import tiny_encoder
@@ -91,8 +91,8 @@ def test_a_contest_is_run_asked_and_a_fact_taken_back(studio: Studio, act: Compa
     assert "bit for bit" in undone["undo_table"] and "told apart" in undone["undo_table"]
     again = parts(act.resume("", ME))  # as after a reload of the page
     assert again["undo_table"] == undone["undo_table"] and again["table"] == end["table"]
-    assert [one["visible"] for one in act.opened("", ME)] == [True, "hidden", True, True]  # type: ignore[index]
-    assert [one["visible"] for one in act.opened("", OTHER)] == ["hidden"] * 4  # type: ignore[index]
+    assert [one["visible"] for one in act.opened("", ME)] == [True, "hidden", True, True, "hidden"]  # type: ignore[index]
+    assert [one["visible"] for one in act.opened("", OTHER)] == ["hidden"] * len(GROUPS)  # type: ignore[index]
     assert len(studio.registry) == 0  # the visitor's own edits were never touched
 
 
@@ -112,7 +112,7 @@ def test_a_run_that_is_stopped_says_so_and_keeps_nothing(studio: Studio, act: Co
     running = act.run(["sola", "lora"], LINES, "", ME)
     next(running)
     next(running)
-    assert act.opened("", ME) == (gr.skip(),) * 4  # another tab was looked at meanwhile
+    assert act.opened("", ME) == (gr.skip(),) * len(GROUPS)  # another tab was looked at meanwhile
     running.close()
     rest = parts(act.unfinished("", ME))
     assert texts.STOPPED in rest["status"] and rest["after"]["visible"] == "hidden" and len(studio.arenas) == 0
@@ -256,3 +256,24 @@ def test_who_answered_names_the_fact_and_how_near_it_was() -> None:
     )
     assert reply(Route(kind="base")) == "No fact: the untouched model answered"
     assert reply(Route(kind="shared"), 1, 2, 3, 4) == "Shared by facts 1 to 4"
+
+
+@pytest.mark.slow
+def test_before_a_fact_is_taken_back_a_method_that_can_says_what_will_happen(
+    studio: Studio, act: CompareHandlers
+) -> None:
+    *_, last = act.run(["sola", "lora"], LINES, "", ME)
+    assert parts(last)["foresee"]["visible"] == "hidden"  # neither of them can
+    *_, last = act.run(["sola", "rls"], LINES, "", ME)
+    assert parts(last)["foresee"]["visible"] is True
+    first, *_, last = act.foresee(1, "", ME)
+    assert parts(first, AHEAD)["undo_stop"]["interactive"] is True
+    end = parts(last, AHEAD)
+    assert end["undo_stop"]["interactive"] is False and end["undo_status"] == ""
+    assert "RLSEdit" in end["foreseen"] and "Answered otherwise afterwards: " in end["foreseen"]
+    assert "Who wrote the book? &lt;b&gt;" in end["foreseen"] and "%" in end["foreseen"]
+    for bad in (None, "x", 99, {"a": 1}):
+        with pytest.raises(InvalidInput):
+            list(act.foresee(bad, "", ME))
+    *_, last = act.take_back(1, "", ME)
+    assert parts(last, TAKEN)["foreseen"] == ""  # what was foretold has happened

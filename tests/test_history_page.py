@@ -13,6 +13,7 @@ from tests.visits import PROMPT, SECONDS, TARGET, Come
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.long
 def test_the_past_is_shown_and_asked_and_a_switch_undone(come: Come) -> None:
     visit = come(timezone_id="Asia/Tokyo")
     page = visit.page

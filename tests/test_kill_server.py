@@ -54,7 +54,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def served(model: Path, library: Path, log: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run app.py over a library until the block ends, and give its address."""
-    around = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    around = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "SOLA_UMAP": "0"}
     words = [sys.executable, "-u", "-c", APP, "--library", str(library), "--model", str(model), "--device", "cpu"]
     with log.open("w") as writer:
         process = subprocess.Popen(words, cwd=ROOT, env=around, stdout=writer, stderr=subprocess.STDOUT, text=True)

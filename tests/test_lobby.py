@@ -153,6 +153,7 @@ def test_an_unknown_model_ends_the_app_with_one_sentence_and_status_1(capsys: py
     assert out == "" and err.startswith("SoLA Studio cannot start: There is no model called 'no such model'")
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_a_browser_sees_a_failed_start_keeps_its_reason_and_becomes_the_studio_after_the_next(chromium: str) -> None:
     expect.set_options(timeout=60 * SECONDS)

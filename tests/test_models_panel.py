@@ -291,6 +291,7 @@ def test_the_panel_and_what_it_refuses_are_german(
 # ---- in a browser ----
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_two_windows_and_a_change_of_the_model(come: Come, hosts: dict[str, Path], tmp_path: Path) -> None:
     with served_personal(hosts["one"], tmp_path / "facts.db") as server:

@@ -49,6 +49,7 @@ def test_an_example_fills_the_boxes_and_the_question(come: Come) -> None:
     expect(page.get_by_label("Your question")).to_have_value("In which city does the Eiffel Tower stand?")
 
 
+@pytest.mark.long
 def test_teaching_what_is_answered_already_asks_whether_to_replace_or_to_keep_both(come: Come) -> None:
     visit = come()
     visit.teach(PROMPT, TARGET)
@@ -72,6 +73,7 @@ def test_teaching_what_is_answered_already_asks_whether_to_replace_or_to_keep_bo
     assert visit.ask(PROMPT)[1] == "red"
 
 
+@pytest.mark.long
 def test_a_delete_asks_back_and_says_what_comes_to_light(come: Come) -> None:
     visit = come()
     visit.teach(PROMPT, TARGET)
@@ -219,6 +221,7 @@ def test_four_visitors_at_once_can_all_use_their_rows(come: Come) -> None:
         expect(visit.page.locator("#edits-summary")).to_contain_text("Nothing is taught", timeout=30 * SECONDS)
 
 
+@pytest.mark.long
 def test_the_list_turns_pages_when_it_is_long(come: Come, tmp_path: Path) -> None:
     visit, table = come(), tmp_path / "facts.csv"
     table.write_text("prompt,target\n" + "".join(f"{sign},{TARGET}\n" for sign in "กขคงจฉชซญดตถท"), encoding="utf-8")
@@ -285,6 +288,7 @@ def test_every_control_has_a_name_and_every_picture_a_table(come: Come) -> None:
     assert visit.page.get_by_role("heading", level=1).count() == 1
 
 
+@pytest.mark.long
 def test_points_on_the_map_keep_their_places_when_others_arrive(come: Come) -> None:
     visit = come()
     visit.teach(PROMPT, TARGET)
@@ -333,6 +337,7 @@ def test_a_visitor_switches_the_router_for_themselves_and_finds_it_again(come: C
     expect(other.page.get_by_role("radio", name="scope:")).to_be_checked()
 
 
+@pytest.mark.long
 def test_questions_asked_one_right_after_the_other_end_in_the_comparison_of_the_last(come: Come) -> None:
     visit = come()
     visit.teach(PROMPT, TARGET)
@@ -343,6 +348,7 @@ def test_questions_asked_one_right_after_the_other_end_in_the_comparison_of_the_
     expect(visit.page.locator("#routers-chart .main-svg").first).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_router_chosen_before_anything_is_taught_makes_no_workspace_and_is_kept(
     come: Come, tiny_page: Served
 ) -> None:

@@ -178,7 +178,10 @@ def test_that_may_be_skipped():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("ci", "status", "line"), [("true", 1, "1 failed, 1 skipped"), ("", 0, "2 skipped")])
+@pytest.mark.parametrize(
+    ("ci", "status", "line"),
+    [("true", 1, "1 failed, 1 skipped"), pytest.param("", 0, "2 skipped", marks=pytest.mark.long)],
+)
 def test_in_ci_a_skipped_browser_test_is_a_failure(tmp_path: Path, ci: str, status: int, line: str) -> None:
     (tmp_path / "test_sample.py").write_text(SKIPPING, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    browser: x\n    model: x\n", encoding="utf-8")

@@ -62,7 +62,9 @@ def page() -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    process = subprocess.Popen([sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "app.py", "--port", str(port)]
+    around = {**os.environ, "SOLA_UMAP": "0"}  # fitted beside the answers on a small machine, it only delays them
+    process = subprocess.Popen(command, cwd=ROOT, env=around, stdout=subprocess.DEVNULL)
     try:
         for _ in range(240):
             try:

@@ -127,8 +127,10 @@ def test_killed_again_and_again_it_ends_with_the_report_of_a_run_left_alone(
 
 
 @pytest.mark.slow
+# the second fact is stored, its line is cut; in the second run
+@pytest.mark.parametrize("kills", [(3,), pytest.param((3, 12), marks=pytest.mark.long)])
 def test_a_killed_process_leaves_a_file_that_the_next_one_goes_on_from(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kills: tuple[int, ...]
 ) -> None:
     model, data, work = tmp_path / "tiny", tmp_path / "facts.jsonl", tmp_path / "work.jsonl"
     tokenizer = tiny_tokenizer(chat=True)
@@ -139,7 +141,7 @@ def test_a_killed_process_leaves_a_file_that_the_next_one_goes_on_from(
     words = ["bench", "--data", data, "--tokens", 4, "--seeds", 0, 1, "--curve", "--json"]
     words += ["--model", model, "--router", "hidden", "--device", "cpu"]
     resumed = [*map(str, words), "--resume", str(work)]
-    for number in (3, 12):  # the second fact is stored, its line is cut; then in the second run
+    for number in kills:
         command = [sys.executable, "-m", "tests.kill_bench", str(number), *resumed]
         around = {**os.environ, "OMP_NUM_THREADS": "1"}  # as here: the threads are one of the conditions
         died = subprocess.run(command, cwd=ROOT, env=around, capture_output=True, check=False)

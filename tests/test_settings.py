@@ -50,7 +50,7 @@ def test_a_duration_must_be_a_number_within_its_bounds(text: str) -> None:
         settings_from({"SOLA_IDLE_SECONDS": text})
 
 
-@pytest.mark.parametrize(("name", "text"), [("SOLA_WORKER", "moon"), ("SOLA_MCP", "yes")])
+@pytest.mark.parametrize(("name", "text"), [("SOLA_WORKER", "moon"), ("SOLA_MCP", "yes"), ("SOLA_UMAP", "no")])
 def test_choices_and_switches_are_checked_too(name: str, text: str) -> None:
     with pytest.raises(InvalidInput, match=f"{name} is '{text}'; it must be"):
         settings_from({name: text})

@@ -96,6 +96,32 @@ class JointMethod(Protocol[State]):
         """
 
 
+@dataclass(frozen=True, kw_only=True)
+class Foreseen:
+    """What a deletion will do to one other fact."""
+
+    fact_id: str
+    now: float  # ||R - D K|| / ||R||: 0 is a perfect fit, 1 is as if the fact had never been taught
+    then: float  # the same after the deletion
+    answer_now: str | None = None  # None where the model was not asked
+    answer_then: str | None = None
+
+    @property
+    def answer_changes(self) -> bool:
+        """Whether the fact's question will be answered otherwise; False where the model was not asked."""
+        return self.answer_now != self.answer_then
+
+
+@runtime_checkable
+class Foretells(Protocol[Read]):
+    """A joint method that can say, before a fact is taken back, what that will do to the others."""
+
+    def foreseen_steps(
+        self, state: Read, fact: Fact, left: Sequence[Fact], host: HostModel
+    ) -> Generator[TrainingStep, None, tuple[Foreseen, ...]]:
+        """Return what taking `fact` back will do to each of `left` that counts then; nothing is changed."""
+
+
 @runtime_checkable
 class HasEntries(Protocol[Read]):
     """A joint method whose entries are places in a space of hidden states, so that they and questions can be drawn in it."""

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import linear, normalize
 
 from sola_core.editors.base import Plan
-from sola_core.editors.joint import Fact, Learnt
+from sola_core.editors.joint import Fact, Foreseen, Learnt
 from sola_core.editors.rls_sums import Anchor, Anchoring, OutOfRange, Pairs, Sums, fixed
 from sola_core.editors.rls_target import ValueSettings, key_texts, keys_of, residual_steps
 from sola_core.errors import EditFailed
@@ -147,6 +147,14 @@ class Rls:
         """Return the update, and the keys near which it acts."""
         found = {"update": state.update, "keys": state.near}
         return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+    def foreseen_steps(
+        self, state: Ledger, fact: Fact, left: Sequence[Fact], host: HostModel
+    ) -> Generator[TrainingStep, None, tuple[Foreseen, ...]]:
+        """Return what taking a fact back will do to the others, by the leave-one-out formula and by asking (see Foretells)."""
+        from sola_core.editors.rls_preview import preview_answers_steps  # it knows this class
+
+        return preview_answers_steps(self, state, fact, left, host)
 
     # ---- the parts, for the preview too --------------------------------------------------------------------------
 

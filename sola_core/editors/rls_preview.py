@@ -8,12 +8,11 @@ D'k' - Dk' = -(R - D K) S^-1 F^T k', F = P K, S = I - K^T F (Sherman-Morrison-Wo
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from sola_core.editors.joint import Fact
+from sola_core.editors.joint import Fact, Foreseen
 from sola_core.editors.rls import Ledger, Rls, Written
 from sola_core.editors.rls_sums import Pairs, real
 from sola_core.errors import UnknownEdit
@@ -22,22 +21,6 @@ from sola_core.host.model import HostModel
 from sola_core.host.stream import Generation
 from sola_core.records import TrainingStep
 from sola_core.steps import finish
-
-
-@dataclass(frozen=True, kw_only=True)
-class Foreseen:
-    """What a deletion will do to one other fact."""
-
-    fact_id: str
-    now: float  # ||R - D K|| / ||R||: 0 is a perfect fit, 1 is as if the fact had never been taught
-    then: float  # the same after the deletion
-    answer_now: str | None = None  # None where the model was not asked
-    answer_then: str | None = None
-
-    @property
-    def answer_changes(self) -> bool:
-        """Whether the fact's question will be answered otherwise; False where the model was not asked."""
-        return self.answer_now != self.answer_then
 
 
 def misfit(update: Tensor, pairs: Pairs) -> float:

@@ -13,7 +13,7 @@ from gradio.events import Dependency
 from sola_core.studio import Studio
 from sola_core.ui import compare_markup, compare_words, joining, markup
 from sola_core.ui import compare_texts as texts
-from sola_core.ui.compare_handlers import ASKED, GROUPS, PARTS, TAKEN, CompareHandlers
+from sola_core.ui.compare_handlers import AHEAD, ASKED, GROUPS, PARTS, TAKEN, CompareHandlers
 from sola_core.ui.visible import HIDDEN
 
 CHOSEN = 3  # methods that are chosen at first
@@ -136,7 +136,10 @@ def _undoing(parts: dict[str, gr.components.Component]) -> gr.Button:
         parts["undo_stop"] = gr.Button(
             texts.STOP, interactive=False, scale=1, min_width=90, elem_id="compare-undo-stop"
         )
+    # hidden unless a method of the contest can tell
+    parts["foresee"] = gr.Button(texts.FORESEE, visible=HIDDEN, size="sm", elem_id="compare-foresee")
     parts["undo_status"] = gr.HTML(elem_id="compare-undo-status")
+    parts["foreseen"] = gr.HTML(elem_id="compare-foreseen")
     return undo
 
 
@@ -162,12 +165,17 @@ def join_compare(
     taken = [parts[name] for name in TAKEN]
     took = joining.model(panel.undo.click, act.take_back, [parts["number"], token], taken, at_once, preprocess=False)
     joining.quick(took.failure, act.undo_unfinished, [token], taken)
-    _stops(parts["undo_stop"], took)
+    foresee = parts["foresee"]
+    assert isinstance(foresee, gr.Button)
+    ahead = [parts[name] for name in AHEAD]
+    looked = joining.model(foresee.click, act.foresee, [parts["number"], token], ahead, at_once, preprocess=False)
+    joining.quick(looked.failure, act.foresee_unfinished, None, ahead)
+    _stops(parts["undo_stop"], took, looked)
     joining.quick(arrived.then, act.resume, [token], panel.shown)
     # in a tab that was never opened, Gradio 6.31 loses updates of `visible`
     joining.quick(panel.tab.select, act.opened, [token], [parts[name] for name in GROUPS])
 
 
-def _stops(button: gr.components.Component, run: Dependency) -> None:
+def _stops(button: gr.components.Component, *runs: Dependency) -> None:
     assert isinstance(button, gr.Button)
-    button.click(None, cancels=[run])
+    button.click(None, cancels=list(runs))

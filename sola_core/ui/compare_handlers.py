@@ -27,12 +27,14 @@ from sola_core.words import say
 REDRAW_SECONDS = 0.25
 Shown = tuple[object, ...]
 ASKED: Final = ("replies", "ask_note", "ask_stop")
-TAKEN: Final = ("undo_status", "undo_group", "undo_chart", "undo_table", "undo_stop")
-GROUPS: Final = ("results", "places", "after", "undo_group")  # what comes and goes
+TAKEN: Final = ("undo_status", "undo_group", "undo_chart", "undo_table", "undo_stop", "foreseen")
+AHEAD: Final = ("undo_status", "undo_stop", "foreseen")
+GROUPS: Final = ("results", "places", "after", "undo_group", "foresee")  # what comes and goes
 PARTS: Final = (
     *("status", "results", "table", "curves", "places", "map", "details", "after", "number", "stop"),
     *ASKED,
     *TAKEN,
+    "foresee",
 )
 
 
@@ -135,6 +137,31 @@ class CompareHandlers:
         visitor = border.visitor(self._registry, request, token)
         return self._last_undo(visitor, markup.note(texts.UNDO_STOPPED, "stop"))
 
+    def foresee(self, number: object, token: object, request: gr.Request) -> Generator[Shown, None, None]:
+        """Tell what taking a fact back will do to the others, with the methods that can tell; nothing is changed."""
+        visitor = border.visitor(self._registry, request, token)
+        with self._studio.arenas.visit(visitor) as arena:
+            wanted = border.whole_field(number, say("the number of a fact"), len(arena.facts) + 1)
+            drawn, found = 0.0, ()
+            yield compare_markup.progress(texts.OPENING, 0, 1), gr.update(interactive=True), ""
+            with closing(arena.foresee_steps(wanted)) as steps:
+                while True:
+                    try:
+                        at = next(steps)
+                    except StopIteration as end:
+                        found = end.value
+                        break
+                    if time.monotonic() - drawn >= REDRAW_SECONDS:
+                        drawn = time.monotonic()
+                        bar = compare_markup.progress(compare_undo_words.foreseeing(at), at.done, at.total)
+                        yield bar, gr.update(interactive=True), ""
+            prompts = [one.prompt for one in arena.facts]
+            yield "", gr.update(interactive=False), compare_markup.foreseen(found, prompts)
+
+    def foresee_unfinished(self) -> Shown:
+        """Say that looking ahead was stopped or failed."""
+        return markup.note(texts.FORESEE_STOPPED, "stop"), gr.update(interactive=False), ""
+
     # ---- helpers in the order of use ----
 
     def _demo(self, count: int) -> str:
@@ -160,7 +187,8 @@ class CompareHandlers:
         with self._studio.arenas.visit(visitor) as arena:
             prompts = [one.prompt for one in arena.facts]
             undone = self._taking(self._took(arena), arena.last_undo[1] if arena.last_undo else ())
-            return self._filled(status, arena.outcomes, prompts, undone=undone, kept=True)
+            foretell = bool(arena.foretell)
+            return self._filled(status, arena.outcomes, prompts, undone=undone, kept=True, foretell=foretell)
 
     def _filled(
         self,
@@ -170,6 +198,7 @@ class CompareHandlers:
         *,
         undone: Shown | None = None,
         kept: bool = False,
+        foretell: bool = False,
         redraw: bool = True,
         stop: object = None,
     ) -> Shown:
@@ -190,6 +219,7 @@ class CompareHandlers:
             gr.update(interactive=False) if stop is None else stop,
             *("", "", gr.update(interactive=False)),
             *(undone or self._taking("", ())),
+            gr.update(visible=seen(foretell)),
         )
 
     def _step(self, at: TakingBack, *, redraw: bool) -> Shown:
@@ -212,4 +242,4 @@ class CompareHandlers:
         """Return one value for each of TAKEN."""
         picture = gr.update(value=shown(undo_figure(found))) if found and redraw else gr.skip()
         table = compare_markup.taken_back(found) if found else ""
-        return status, gr.update(visible=seen(found)), picture, table, gr.update(interactive=running)
+        return status, gr.update(visible=seen(found)), picture, table, gr.update(interactive=running), ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sola_core.arena_records import Asked, Contender, MethodOutcome, Reply, TakenBack
+from sola_core.arena_records import Asked, Contender, Foresight, MethodOutcome, Reply, TakenBack
 from sola_core.fact_lists import ListedFact
 from sola_core.ui import compare_texts as texts
 from sola_core.ui import compare_undo_words as undo_words
@@ -59,6 +59,13 @@ def taken_back(found: Sequence[TakenBack]) -> str:
     refused = subheading(texts.UNDO_WHY, "") + known(whys) if whys else ""
     legend = f'<p class="sola-hint">{escaped(texts.UNDO_LEGEND)}</p>'
     return legend + table(texts.UNDO_TABLE, texts.UNDO_HEAD, undo_words.undo_rows(found)) + refused
+
+
+def foreseen(found: Sequence[Foresight], prompts: Sequence[str]) -> str:
+    """Return what taking a fact back will do, before it is done."""
+    rows = undo_words.foreseen_rows(found, prompts)
+    hint = f'<p class="sola-hint">{escaped(texts.FORESEEN_HINT)}</p>'
+    return note(undo_words.foreseen(found), "") + hint + table(texts.FORESEEN_TABLE, texts.FORESEEN_HEAD, rows)
 
 
 def _reply(reply: Reply) -> str:

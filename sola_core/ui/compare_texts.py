@@ -115,6 +115,15 @@ UNDO_HINT: Final = (
 )
 NUMBER: Final = "Take back fact number"
 UNDO: Final = "Take it back everywhere"
+FORESEE: Final = "Look first: what will it do?"
+FORESEEN_TABLE: Final = "What taking the fact back will do to the others"
+FORESEEN_HEAD: Final = (METHOD, FACT, "Fits now", "Will fit", "It answers now", "It will answer")
+FORESEEN_HINT: Final = (
+    "Nothing is taken back yet. This method keeps all facts in one sum, so it can work out beforehand how well each other "
+    "fact will fit: 100 % is a perfect fit, 0 % is as if the fact had never been taught."
+)
+FORESEEN_NONE: Final = "No other fact is there that could notice."
+FORESEE_STOPPED: Final = "Stopped before the end."
 UNDO_CHART: Final = "What taking the fact back did, method by method"
 UNDO_TABLE: Final = "What taking the fact back did"
 UNDO_HEAD: Final = (

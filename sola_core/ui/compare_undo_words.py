@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sola_core.arena_records import TakenBack, TakingBack
+from sola_core.arena_records import Foreseeing, Foresight, TakenBack, TakingBack
 from sola_core.ui import compare_texts as texts
 from sola_core.ui.compare_words import Line, clock, joined, listed, name, part_of, seconds, time_left
 from sola_core.ui.present import one_line, quoted
@@ -62,6 +62,42 @@ def undo_signs(one: TakenBack) -> tuple[str, str, str, str]:
     others = _sign(one.others, one.others_same, one.others_bits)
     anew = "–" if one.anew is None else _sign(one.anew.asked, one.anew.bits, one.anew.bits)
     return taken, base, others, anew
+
+
+def foreseeing(at: Foreseeing) -> str:
+    """Return what looking ahead is doing."""
+    return say("{who}: works out what will happen", who=name(at.method))
+
+
+def foreseen_rows(found: Sequence[Foresight], prompts: Sequence[str]) -> list[Line]:
+    """Return one row for each method and each other fact."""
+    return [
+        (
+            name(one.method),
+            f"{other.number}. {one_line(prompts[other.number - 1], 60)}",
+            _fit(other.now),
+            _fit(other.then),
+            one_line(other.answer_now, LONG) or texts.NOTHING_SAID,
+            say("the same")
+            if other.answer_then == other.answer_now
+            else one_line(other.answer_then, LONG) or texts.NOTHING_SAID,
+        )
+        for one in found
+        for other in one.others
+    ]
+
+
+def foreseen(found: Sequence[Foresight]) -> str:
+    """Return what will happen in one sentence."""
+    others = sum(len(one.others) for one in found)
+    changed = sum(other.answer_now != other.answer_then for one in found for other in one.others)
+    if not others:
+        return texts.FORESEEN_NONE
+    return say("Other facts: {others}. Answered otherwise afterwards: {changed}.", others=others, changed=changed)
+
+
+def _fit(misfit: float) -> str:
+    return say("{share:.0f} %", share=100 * max(0.0, 1 - misfit))
 
 
 def undo_whys(found: Sequence[TakenBack]) -> list[tuple[str, Line]]:
