@@ -6,6 +6,7 @@ Knows the session, lists and how to print. Flags are read elsewhere; errors are 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +40,7 @@ def teach(args: argparse.Namespace) -> int:
         with open_editor(args, args.library) as editor, _engine(args, editor) as engine:
             outcomes = finish(_steps(args, editor, facts, engine), shown)
     except KeyboardInterrupt:
-        print(f"{shown.taught:,} taught and stored; given again, the list goes on from there.")
+        print(f"sola: {shown.taught:,} taught and stored; given again, the list goes on from there.", file=sys.stderr)
         raise
     finally:
         shown.line.clear()

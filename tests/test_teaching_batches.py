@@ -263,5 +263,5 @@ def test_ctrl_c_says_what_is_stored(
 
     monkeypatch.setattr(SolaEditor, "keep", interrupted)
     assert main(words(model, tmp_path)) == 130
-    out, err = capsys.readouterr()
-    assert "2 taught and stored; given again" in out and "stopped" in err
+    err = capsys.readouterr().err
+    assert "2 taught and stored; given again" in err and "stopped" in err
