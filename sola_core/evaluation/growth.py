@@ -200,14 +200,14 @@ def _first_token(editor: SolaEditor, prompt: str, *, edited: bool) -> float:
 
 
 def _fillers(like: TrainedEdit) -> Iterator[TrainedEdit]:
-    number = 0
-    while True:
-        number += 1
-        word = "".join("bdfglmnprstvz"[number // 5**place % 13] + "aeiou"[number // 3**place % 5] for place in range(4))
-        prompt = f"In which year was company {word.title()} {number} founded?"
-        yield TrainedEdit(
-            request=EditRequest(prompt=prompt, target=like.request.target), tensors=like.tensors, training=like.training
-        )
+    """Make up edits with a company's name each, four syllables that never come twice in this order."""
+    syllables = [consonant + vowel for consonant in "bdfglmnprstvz" for vowel in "aeiou"]
+    size, many = len(syllables), len(syllables) ** 4
+    for number in range(many):
+        mixed = number * 7_368_787 % many  # a prime, so every number gets another name, and neighbours unlike ones
+        word = "".join(syllables[mixed // size**place % size] for place in range(4)).title()
+        request = EditRequest(prompt=f"In which year was company {word} founded?", target=like.request.target)
+        yield TrainedEdit(request=request, tensors=like.tensors, training=like.training)
 
 
 def _rounded(figures: Mapping[str, float]) -> list[float]:
