@@ -8,19 +8,22 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from sola_core import EditRequest, InvalidInput, SolaEditor, load_editor
-from sola_core.comparison import answer_twice
+from sola_core.comparison import SideBySide, answer_twice
 from sola_core.editors.lora import lora_modules
 from sola_core.host import together as module
 from sola_core.host.intervention import Intervention, count_hooks
 from sola_core.host.model import HostModel
 from sola_core.host.together import AHEAD, JoinedStream, Together, _Row
 from sola_core.steps import finish
+from sola_core.studio import open_studio
+from sola_core.workspace import Limits
 from tests.test_batch import BOOK, FRANCE, PROMPTS, SCALE, adapter, alone, told
 from tests.tiny import FAMILIES, tiny_host
 from tests.tiny_encoder import tiny_encoder
@@ -412,28 +415,66 @@ def test_visitors_who_ask_at_once_never_see_one_anothers_edits(
     assert rows
 
 
+@pytest.mark.parametrize(("which", "question"), [(3, BOOK.prompt), (1, "red green seven")])
 def test_where_nothing_is_routed_both_answers_are_one(
-    editors: list[SolaEditor], llama: HostModel, monkeypatch: pytest.MonkeyPatch
+    editors: list[SolaEditor], llama: HostModel, monkeypatch: pytest.MonkeyPatch, which: int, question: str
 ) -> None:
     passes: list[int] = []
     real = llama.advance
     monkeypatch.setattr(llama, "advance", lambda *given: passes.append(given[2]) or real(*given))
     monkeypatch.delattr(HostModel, "advance_batch")
-    rounds = list(answer_twice(editors[3], BOOK.prompt, MOST))
+    rounds = list(answer_twice(editors[which], question, MOST))
     both = rounds[-1]
     assert both.edited is not None and both.route.deferred
     assert len(passes) == len(set(passes)) == both.edited.tokens + (both.edited.stopped == "end")
     assert both.base is not None and both.edited is not None
-    assert both.base_text == both.edited_text == both.base.text == llama.generate(BOOK.prompt, max_new_tokens=MOST).text
+    assert both.base_text == both.edited_text == both.base.text == llama.generate(question, max_new_tokens=MOST).text
     assert both.base.route.candidates == () and both.base.stopped == both.edited.stopped
     assert all(one.base_text == one.edited_text for one in rounds) and both.first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("personal", [False, True])
+def test_on_a_server_the_answers_of_its_visitors_share_steps(
+    llama: HostModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, personal: bool
+) -> None:
+    carried: list[int] = []
+    real = Together._advanced
+
+    def watched(steps: Together, rows: Sequence[_Row]) -> object:
+        carried.append(len(rows))
+        time.sleep(0.005)
+        return real(steps, rows)
+
+    monkeypatch.setattr(Together, "_advanced", watched)
+    library = str(tmp_path / "facts.db") if personal else None
+    studio = open_studio(
+        host=llama, encoder=tiny_encoder(), library=library, limits=Limits(answer_tokens=8), use_umap=False
+    )
+    begun = threading.Barrier(3)
+    found: dict[str, SideBySide] = {}
+
+    def ask(name: str, question: str) -> None:
+        with studio.registry.visit(studio.registry.visitor(name)) as workspace:
+            rounds = workspace.ask(question)
+            next(rounds)
+            begun.wait(30)
+            found[question] = finish(rounds)
+
+    in_threads([lambda i=i: ask(f"visitor {i}", PROMPTS[i]) for i in range(3)])  # type: ignore[misc]
+    studio.close()
+    assert max(carried) == 3  # with nothing routed each has one answer
+    assert {q: both.edited_text for q, both in found.items()} == {
+        prompt: llama.generate(prompt, max_new_tokens=8).text for prompt in PROMPTS[:3]
+    }
 
 
 # ---- the real model --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.model
-def test_the_real_model_gives_sixteen_readers_at_once_the_tokens_of_each_alone(real_host: HostModel) -> None:
+@pytest.mark.parametrize("readers", [5, pytest.param(16, marks=pytest.mark.long)])
+def test_the_real_model_gives_readers_at_once_the_tokens_of_each_alone(real_host: HostModel, readers: int) -> None:
     words = [
         "France",
         "Spain",
@@ -451,13 +492,11 @@ def test_the_real_model_gives_sixteen_readers_at_once_the_tokens_of_each_alone(r
         "Oman",
         "Togo",
         "Fiji",
-    ]
-    prompts = [
-        f"What is the capital of {word}?" + " Answer in one short sentence." * (i % 3) for i, word in enumerate(words)
-    ]
+    ][:readers]
+    prompts = [f"What is the capital of {word}?" + " Answer shortly." * (i % 3) for i, word in enumerate(words)]
     edits: list[Mapping[str, Tensor]] = [
         {name: tensor * 0.05 for name, tensor in adapter(real_host, i, layers=(21,)).items()} if i % 2 else {}
-        for i in range(16)
+        for i in range(readers)
     ]
     steps = Together(real_host)
     streams = [begun(steps, real_host, prompt, edit) for prompt, edit in zip(prompts, edits, strict=True)]

@@ -151,7 +151,7 @@ class Together:
     def token(self, row: _Row) -> tuple[int, float]:
         """Wait for the next token of an answer and return it with the seconds of its step; StopIteration once it was left."""
         with self._turn:
-            if not row.ready and not row.left:
+            if not (row.ready or row.left or row.error):
                 row.asked = next(self._tickets)
                 self._rows.add(row)
         try:
