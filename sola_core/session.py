@@ -197,7 +197,7 @@ class SolaEditor(RoutedAsking):
                     if on_failure is not None:
                         on_failure(index, outcome)
                 else:
-                    edits[index] = self.keep(outcome)
+                    edits[index] = self.store(outcome)
         held = [edits[index] for index in sorted(edits)]
         if failures and on_failure is None:
             raise BatchFailed(held, dict(sorted(failures.items())))
@@ -206,13 +206,16 @@ class SolaEditor(RoutedAsking):
     def train_steps(
         self, requests: Sequence[EditRequest], limits: BatchLimits | None = None, engine: Engine | None = None
     ) -> Generator[TrainingStep | Finished, None, None]:
-        """Train many facts in batches and store nothing: give what each finished batch holds to `keep` before going on."""
+        """Train many facts in batches and store nothing: give what each finished batch holds to `store` before going on."""
         rows = getattr(getattr(self.method, "settings", None), "batch_rows", BatchLimits.rows)
         engine = engine or Here(self.host, self._worker)
         return train_steps(requests, self.method, self.host, engine, limits or BatchLimits(rows=rows))
 
-    def keep(self, trained: TrainedEdit, *, replace: Sequence[str] = (), enabled: bool = True) -> Edit:
-        """Store what was trained, in one transaction with the deletion of the edits named by `replace`."""
+    def store(self, trained: TrainedEdit, replace: Sequence[str] = (), *, enabled: bool = True) -> Edit:
+        """Keep an edit that was trained apart from here for this host, and route to it from now on; it is not tried.
+
+        The edits named by `replace` are deleted in the same transaction.
+        """
         return self._routed.add_many([(trained, enabled)], replace)[0]
 
     def store(self, trained: TrainedEdit, replace: Sequence[str] = ()) -> Edit:

@@ -108,7 +108,7 @@ class _Run:
         if self._present == "replace":
             replaced = [edit.id for edit in self._editor.edits_of(outcome.request.prompt)]
         try:
-            edit = self._editor.keep(outcome, replace=replaced, enabled=fact.enabled)
+            edit = self._editor.store(outcome, replaced, enabled=fact.enabled)
         except LibraryFull as error:
             self._full = str(error)
             return self._not_tried(fact)

@@ -184,14 +184,14 @@ def test_a_list_that_is_closed_in_a_batch_keeps_what_is_stored_and_goes_on(edito
 def test_a_library_that_is_full_in_the_middle_of_a_batch_ends_the_list(
     editor: SolaEditor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep = SolaEditor.keep
+    store = SolaEditor.store
 
     def limited(self: SolaEditor, *given: object, **options: object) -> object:
         if len(self.edits) == 4:
             raise LibraryFull("The library is full.")
-        return keep(self, *given, **options)  # type: ignore[arg-type]
+        return store(self, *given, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(SolaEditor, "keep", limited)
+    monkeypatch.setattr(SolaEditor, "store", limited)
     rows = (*facts(*REQUESTS), ListedFact(line=10, request=None, error="It has no target."))
     outcomes = finish(teach_batches_steps(editor, rows, limits=SMALL))
     assert sorted(kinds(outcomes)) == ["not tried"] * 4 + ["taught"] * 4 + ["unusable"] and len(editor.edits) == 4
@@ -254,14 +254,14 @@ def test_one_by_one_gives_the_bits_of_single_edits(
 def test_ctrl_c_says_what_is_stored(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep = SolaEditor.keep
+    store = SolaEditor.store
 
     def interrupted(self: SolaEditor, *given: object, **options: object) -> object:
         if len(self.edits) == 2:
             os.kill(os.getpid(), signal.SIGINT)
-        return keep(self, *given, **options)  # type: ignore[arg-type]
+        return store(self, *given, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(SolaEditor, "keep", interrupted)
+    monkeypatch.setattr(SolaEditor, "store", interrupted)
     assert main(words(model, tmp_path)) == 130
     err = capsys.readouterr().err
     assert "2 taught and stored; given again" in err and "stopped" in err
