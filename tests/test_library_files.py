@@ -21,7 +21,7 @@ from sola_core.errors import (
     LibraryMismatch,
     SolaError,
 )
-from sola_core.library import Library
+from sola_core.library import Library, schema
 from tests.made_edits import HOST, SECRET, everything, keys_for, put, trained
 
 
@@ -220,3 +220,18 @@ def _fill_and_free(disk: Path) -> None:
         assert everything(library) == before
         assert library.delete(stored[0]) == "erased"
         put(library, SECRET)
+
+
+def test_a_file_too_large_to_be_checked_as_a_whole_is_checked_as_it_is_read(
+    path: Path, saved: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "CHECKED_BYTES", 0)
+    with Library.open(path, **HOST) as library:
+        before, keys = library.edits(), library.keys("enc")
+    piece = trained("p1", seed=1, size=2000).tensors["layer.1.A"].view(torch.uint8).numpy().tobytes()[4000:4016]
+    path.write_bytes(changed(saved, saved.index(piece) // 2048 * 2048, os.urandom(2048)))  # a page of an adapter
+    with Library.open(path, **HOST) as library:
+        assert library.edits() == before and library.keys("enc") == keys
+        with pytest.raises(LibraryCorrupt):
+            library.tensors(before[1].id)
+        library.tensors(before[2].id)

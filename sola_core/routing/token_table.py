@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 ONE = 127  # a unit vector's length in int8 steps
 SQUARE = ONE * ONE  # the product of two equal unit vectors
 HEAD = 4  # the heaviest tokens of every key, which the bound is made of
-HEAD_FIRST = 2  # of them are looked at in every key
 SMALL = 256  # keys; no more than these are all scored, in a few milliseconds
 CHUNK = 1024  # keys bounded, or scored, at a time: what is in between fits a processor's cache
 
@@ -107,32 +106,16 @@ class TokenTable:
         return best
 
     def _promising(self, prompt: NDArray[np.float32], enough: int, limit: float) -> NDArray[np.int64]:
-        """Return the rows whose heaviest tokens alone miss at most `limit`, or are among the `enough` least.
-
-        The first of these tokens leave few rows that the others have to be looked at for: what all of them miss can
-        only be more, and `enough` rows are known not to miss more than the furthest of the nearest does.
-        """
-        first, rest = slice(None, HEAD_FIRST), slice(HEAD_FIRST, None)
-        least = self._missed_by(prompt, first, np.arange(len(self._keys)))
-        nearest = np.argpartition(least, enough - 1)[:enough]
-        furthest = (least[nearest] + self._missed_by(prompt, rest, nearest)).max()
-        rows = np.flatnonzero(least <= max(limit, furthest))
-        whole = least[rows] + self._missed_by(prompt, rest, rows)
-        kept: NDArray[np.int64] = rows[whole <= max(limit, np.partition(whole, enough - 1)[enough - 1])]
-        return kept
-
-    def _missed_by(self, prompt: NDArray[np.float32], heads: slice, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return how much these heavy tokens of each row's key miss in the prompt, (rows,)."""
-        missed = np.empty(len(rows))
-        everything = len(rows) == len(self._keys)
-        for start in range(0, len(rows), CHUNK):
-            part = slice(start, min(start + CHUNK, len(rows)))
-            chosen = part if everything else rows[part]  # a slice is not copied
-            vectors = self._head[heads, chosen].astype(np.float32)  # (heads, keys, dim)
-            matches = (prompt @ vectors.reshape(-1, self._dim).T).max(axis=0).reshape(vectors.shape[:2])
-            missing = SQUARE - np.maximum(matches, 0.0).astype(np.float64)
-            missed[part] = (self._head_weights[heads, chosen] * missing).sum(axis=0)
-        return missed
+        """Return the rows whose heaviest tokens alone miss at most `limit`, or are among the `enough` least."""
+        n = len(self._keys)
+        least = np.empty(n)
+        for start in range(0, n, CHUNK):
+            part = slice(start, min(start + CHUNK, n))
+            heads = self._head[:, part].astype(np.float32)  # (HEAD, keys, dim)
+            best = (prompt @ heads.reshape(-1, self._dim).T).max(axis=0).reshape(HEAD, -1)
+            missed = SQUARE - np.maximum(best, 0.0).astype(np.float64)
+            least[part] = (self._head_weights[:, part] * missed).sum(axis=0)
+        return np.flatnonzero(least <= max(limit, float(np.partition(least, enough - 1)[enough - 1])))
 
     def _sums(
         self, prompt: NDArray[np.float32], weights: NDArray[np.uint8], rows: NDArray[np.int64]
