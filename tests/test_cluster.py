@@ -219,7 +219,7 @@ def local(host: HostModel, model: Path) -> Iterator[RayEngine]:
     ray.shutdown()
 
 
-@pytest.mark.slow
+@pytest.mark.long  # with the extra `ray` installed
 def test_on_a_real_cluster_a_killed_worker_costs_its_batch_alone(
     local: RayEngine, host: HostModel, tmp_path: Path
 ) -> None:
@@ -231,7 +231,7 @@ def test_on_a_real_cluster_a_killed_worker_costs_its_batch_alone(
     assert [bits(there[n]) for n in range(3)] == [bits(here[n]) for n in range(3)]
 
 
-@pytest.mark.slow
+@pytest.mark.long  # with the extra `ray` installed
 def test_on_a_real_cluster_a_list_is_taught_as_it_is_here(local: RayEngine, host: HostModel) -> None:
     facts = [ListedFact(line=line, request=request) for line, request in enumerate(REQUESTS, start=2)]
     with load_editor(host=host, router="hidden") as there, load_editor(host=host, router="hidden") as here:

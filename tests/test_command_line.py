@@ -353,6 +353,7 @@ def test_as_a_program_it_prints_json_alone_and_keeps_progress_off_a_pipe(model: 
     assert "#" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_killed_in_the_middle_of_training_it_leaves_the_library_as_it_was(model: Path, library: Path, run: Run) -> None:
     assert run("edit", PROMPT, "Oslo", "--library", library)[0] == 0

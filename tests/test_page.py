@@ -18,6 +18,7 @@ from tests.visits import HOSTILE, PROMPT, SECONDS, TARGET, Come
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.long
 def test_two_visitors_have_edits_of_their_own(come: Come) -> None:
     one, two = come(), come()
     one.teach(PROMPT, TARGET)
@@ -307,6 +308,7 @@ def test_points_on_the_map_keep_their_places_when_others_arrive(come: Come) -> N
     assert after[PROMPT] == before[PROMPT]
 
 
+@pytest.mark.long
 def test_a_visitor_switches_the_router_for_themselves_and_finds_it_again(come: Come) -> None:
     visit, other = come(), come()
     visit.teach(PROMPT, TARGET)

@@ -859,6 +859,7 @@ def test_a_hub_model_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
         assert printed.startswith("HostUnavailable") and "copy the model's folder here" in printed
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_hub_model_without_safetensors_is_refused(tmp_path: Path) -> None:
     source = write_model(tmp_path / "source")

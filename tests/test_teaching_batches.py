@@ -221,6 +221,7 @@ def words(model: Path, folder: Path, *more: str) -> list[str]:
     return ["teach", str(folder / "facts.jsonl"), *where, *more]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_process_that_is_killed_in_a_batch_loses_that_batch_alone(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
