@@ -218,10 +218,6 @@ class SolaEditor(RoutedAsking):
         """
         return self._routed.add_many([(trained, enabled)], replace)[0]
 
-    def store(self, trained: TrainedEdit, replace: Sequence[str] = ()) -> Edit:
-        """Keep an edit that was trained elsewhere for this host, and route to it from now on; it is not tried."""
-        return self._routed.add(trained, replace)
-
     # ---- from library to library ---------------------------------------------------------------------------------
 
     def export(self, edit_ids: Sequence[str] | None = None) -> bytes:
