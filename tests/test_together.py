@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 import threading
 import time
 import weakref
@@ -369,6 +370,41 @@ def test_an_error_in_reading_a_prompt_ends_only_its_own_answer(host: HostModel, 
     assert next(stream, None) is None
     read(other)
     assert other.generation.ids == expected(host, PROMPTS[1])
+
+
+@pytest.mark.slow
+def test_readers_that_come_go_and_dawdle_at_random_get_their_own_tokens(
+    host: HostModel, steps: Together, carried: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AHEAD", 3)
+    monkeypatch.setattr(module, "MAX_ROWS", 4)
+    edits = [adapter(host, 1), {}, adapter(host, 2, layers=(1, 3))]
+    right = {(prompt, i): expected(host, prompt, edits[i]) for prompt in PROMPTS[:3] for i in range(3)}
+    wrong: list[object] = []
+
+    def reader(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(6):
+            prompt, i = chance.choice(PROMPTS[:3]), chance.randrange(3)
+            stream, most, pause = (
+                begun(steps, host, prompt, edits[i]),
+                chance.randrange(1, 20),
+                chance.choice((0, 0.02)),
+            )
+            closer = threading.Timer(chance.random() / 10, stream.close)
+            if chance.random() < 0.3:
+                closer.start()
+            for count, _ in enumerate(stream, 1):
+                time.sleep(pause)
+                if count == most:
+                    break
+            closer.cancel()
+            ids, whole = stream.generation.ids, right[prompt, i]
+            if ids != whole[: len(ids)] or (not stream._row.left and len(ids) != min(most, MOST)):
+                wrong.append((seed, prompt, i, ids))
+
+    in_threads([lambda seed=seed: reader(seed) for seed in range(6)])  # type: ignore[misc]
+    assert wrong == [] and max(carried) > 2
 
 
 # ---- visitors --------------------------------------------------------------------------------------------------------
