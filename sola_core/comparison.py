@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sola_core.answering import BASE
 from sola_core.first_token import TokenChance, first_token
 from sola_core.records import Answer, Route
 from sola_core.text import checked_prompt
@@ -35,34 +34,29 @@ class SideBySide:
 def answer_twice(editor: SolaEditor, question: str, max_new_tokens: int) -> Generator[SideBySide, None, SideBySide]:
     """Yield both answers so far after each round of one token on either side, then return them finished.
 
-    Where nothing is routed the two are one answer of the untouched model, generated once. Closing the generator stops both.
-    Raises InvalidInput when the question is unusable.
+    Closing the generator stops both. Raises InvalidInput when the question is unusable.
     """
     question = checked_prompt(question)
     edited, base = editor.both_streams(question, max_new_tokens)
     with closing(base), closing(edited):
-        texts = {edited: "", base: ""}
-        running = [edited, base]
+        texts = {"base": "", "edited": ""}
+        running = {"edited": edited, "base": base}
         first: tuple[TokenChance, ...] = ()
         while True:
-            for stream in tuple(running):
-                if stream is not edited and edited.route.deferred:  # known since its first token
-                    running.remove(stream)
-                    base = edited
-                    continue
+            for side, stream in list(running.items()):
                 try:
-                    texts[stream] += next(stream)
+                    texts[side] += next(stream)
                 except StopIteration:
-                    running.remove(stream)
+                    del running[side]
             if not first and base.first_logits is not None and edited.first_logits is not None:
                 first = first_token(editor.host.format, base.first_logits, edited.first_logits)
             both = SideBySide(
                 question=question,
                 route=edited.route,
-                base_text=texts[base],
-                edited_text=texts[edited],
-                base=None if base in running else replace(base.answer, route=BASE),
-                edited=None if edited in running else edited.answer,
+                base_text=texts["base"],
+                edited_text=texts["edited"],
+                base=None if "base" in running else base.answer,
+                edited=None if "edited" in running else edited.answer,
                 first=first,
             )
             yield both

@@ -452,21 +452,17 @@ def test_visitors_who_ask_at_once_never_see_one_anothers_edits(
 
 
 @pytest.mark.parametrize(("which", "question"), [(3, BOOK.prompt), (1, "red green seven")])
-def test_where_nothing_is_routed_both_answers_are_one(
+def test_where_nothing_is_routed_both_answers_are_the_same_and_each_is_made(
     editors: list[SolaEditor], llama: HostModel, monkeypatch: pytest.MonkeyPatch, which: int, question: str
 ) -> None:
-    passes: list[int] = []
+    starts: list[int] = []
     real = llama.advance
-    monkeypatch.setattr(llama, "advance", lambda *given: passes.append(given[2]) or real(*given))
-    monkeypatch.delattr(HostModel, "advance_batch")
-    rounds = list(answer_twice(editors[which], question, MOST))
-    both = rounds[-1]
-    assert both.edited is not None and both.route.deferred
-    assert len(passes) == len(set(passes)) == both.edited.tokens + (both.edited.stopped == "end")
-    assert both.base is not None and both.edited is not None
+    monkeypatch.setattr(llama, "advance", lambda *given: starts.append(given[2]) or real(*given))
+    both = finish(answer_twice(editors[which], question, MOST))
+    assert both.edited is not None and both.base is not None and both.route.deferred and both.first
+    assert starts.count(0) == 2  # that they are the same is found out, not assumed
     assert both.base_text == both.edited_text == both.base.text == llama.generate(question, max_new_tokens=MOST).text
     assert both.base.route.candidates == () and both.base.stopped == both.edited.stopped
-    assert all(one.base_text == one.edited_text for one in rounds) and both.first
 
 
 @pytest.mark.slow
@@ -499,7 +495,7 @@ def test_on_a_server_the_answers_of_its_visitors_share_steps(
 
     in_threads([lambda i=i: ask(f"visitor {i}", PROMPTS[i]) for i in range(3)])  # type: ignore[misc]
     studio.close()
-    assert max(carried) == 3  # with nothing routed each has one answer
+    assert max(carried) > 2  # of more than one visitor, for each has two answers
     assert {q: both.edited_text for q, both in found.items()} == {
         prompt: llama.generate(prompt, max_new_tokens=8).text for prompt in PROMPTS[:3]
     }
